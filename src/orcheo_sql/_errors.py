@@ -1,0 +1,236 @@
+"""Every error this library raises, in one tree.
+
+::
+
+    OrcheoSqlError
+    ├─ ConfigError                    ValueError    a setting is wrong; names variable, value, what is allowed
+    ├─ ValidationError                ValueError    an argument breaks a rule of the domain
+    │  ├─ InvalidCursorError          a page cursor that this list did not hand out
+    │  ├─ SearchQueryError            a search text without anything to look for
+    │  └─ JsonFilterError             a JSON filter that is not one
+    ├─ QueryError                     load time; names file and line
+    │  ├─ DuplicateQueryError
+    │  ├─ ContractMismatchError       a query does not fit its contract (parameters, operator, columns, struct)
+    │  └─ UnknownQueryError
+    ├─ MigrationError                 names what to do next
+    │  ├─ PendingMigrationsError      auto-migrate is off and the schema is behind
+    │  ├─ ChecksumMismatchError       an applied migration was edited
+    │  ├─ NewerSchemaError            the database was written by a newer library
+    │  ├─ ForeignSchemaError          a database in the layout of the older product
+    │  └─ MigrationFailedError        one migration failed and was rolled back; names file and line
+    ├─ TransactionError               a unit of work was used in a way that can't be kept
+    │  └─ CrossDatabaseError          one unit of work, two databases
+    ├─ StoreError                     run time; carries .query and .dialect, the driver error is __cause__
+    │  ├─ ConflictError               .constraint names it
+    │  │  ├─ UniqueViolationError
+    │  │  ├─ ForeignKeyViolationError
+    │  │  ├─ CheckViolationError
+    │  │  └─ NotNullViolationError
+    │  ├─ TransientError              safe to try again
+    │  │  ├─ DatabaseBusyError        the database did not answer within its lock timeout
+    │  │  ├─ DeadlockError
+    │  │  ├─ SerializationError
+    │  │  ├─ PoolTimeoutError         no connection became free in time
+    │  │  └─ ConnectionLostError
+    │  ├─ StatementTimeoutError
+    │  └─ DecodeError                 a stored value does not fit its struct; never shows the value
+    └─ RepositoryError                RuntimeError  a rule of one subsystem
+       ├─ WorkflowNotFoundError
+       ├─ WorkflowVersionNotFoundError
+       ├─ WorkflowRunNotFoundError
+       ├─ WorkflowPublishStateError
+       ├─ WorkflowHandleConflictError
+       ├─ RunTransitionError          also ValueError
+       └─ CredentialHealthError
+
+Names, bases and texts below `RepositoryError` are those that clients of the workflow repository already handle.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class OrcheoSqlError(Exception):
+    """Root of every error raised by this library."""
+
+
+class ConfigError(OrcheoSqlError, ValueError):
+    """A setting has a value that can't be used."""
+
+
+class ValidationError(OrcheoSqlError, ValueError):
+    """An argument breaks a rule of the domain."""
+
+
+class InvalidCursorError(ValidationError):
+    """A page cursor that the list it was given to did not hand out."""
+
+
+class SearchQueryError(ValidationError):
+    """A search text that names nothing to look for."""
+
+
+class JsonFilterError(ValidationError):
+    """A JSON filter that is malformed."""
+
+
+class QueryError(OrcheoSqlError):
+    """A problem in the SQL trees, found while they are loaded; the text begins with ``file:line``."""
+
+
+class DuplicateQueryError(QueryError):
+    """Two queries of one folder have the same name."""
+
+
+class ContractMismatchError(QueryError):
+    """A query does not have the parameters, operator, columns or types that its callers rely on."""
+
+
+class UnknownQueryError(QueryError):
+    """No query has this name."""
+
+
+class MigrationError(OrcheoSqlError):
+    """The schema can't be brought to, or trusted at, the version this library needs."""
+
+
+class PendingMigrationsError(MigrationError):
+    """The schema is older than the library and ``ORCHEO_AUTO_MIGRATE`` is off."""
+
+
+class ChecksumMismatchError(MigrationError):
+    """A migration that was already applied has been edited since."""
+
+
+class NewerSchemaError(MigrationError):
+    """The database has migrations that this library does not know."""
+
+
+class ForeignSchemaError(MigrationError):
+    """The database is in the layout of the older product and must be transferred, not opened."""
+
+
+class MigrationFailedError(MigrationError):
+    """A migration failed; nothing of it was kept. Earlier ones of the same call stay applied."""
+
+
+class TransactionError(OrcheoSqlError):
+    """A unit of work was used in a way that can't be kept."""
+
+
+class CrossDatabaseError(TransactionError):
+    """One unit of work touched subsystems that live in two databases."""
+
+
+class StoreError(OrcheoSqlError):
+    """A statement failed. `query` is its dotted name, `dialect` where it ran."""
+
+    def __init__(self, message: str, *, query: str | None = None, dialect: str | None = None):
+        super().__init__(message)
+        self.query = query
+        self.dialect = dialect
+
+
+class ConflictError(StoreError):
+    """A constraint of the schema refused the write; `constraint` is its name where the engine tells it."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        query: str | None = None,
+        dialect: str | None = None,
+        constraint: str | None = None,
+    ):
+        super().__init__(message, query=query, dialect=dialect)
+        self.constraint = constraint
+
+
+class UniqueViolationError(ConflictError):
+    """A value that must be unique is already there."""
+
+
+class ForeignKeyViolationError(ConflictError):
+    """A row refers to one that does not exist, or is still referred to."""
+
+
+class CheckViolationError(ConflictError):
+    """A value breaks a CHECK of the schema."""
+
+
+class NotNullViolationError(ConflictError):
+    """A required value is missing."""
+
+
+class TransientError(StoreError):
+    """The statement failed for a passing reason; the unit of work may be tried again."""
+
+
+class DatabaseBusyError(TransientError):
+    """The database stayed locked longer than the lock timeout."""
+
+
+class DeadlockError(TransientError):
+    """The server ended this transaction to resolve a deadlock."""
+
+
+class SerializationError(TransientError):
+    """The transaction could not be ordered among concurrent ones."""
+
+
+class PoolTimeoutError(TransientError):
+    """No pooled connection became free within the pool timeout."""
+
+
+class ConnectionLostError(TransientError):
+    """The connection to the server was lost, or could not be made."""
+
+
+class StatementTimeoutError(StoreError):
+    """The statement ran longer than the statement timeout."""
+
+
+class DecodeError(StoreError):
+    """A stored value does not fit the struct it fills. Names query and column, never the value."""
+
+
+class RepositoryError(OrcheoSqlError, RuntimeError):
+    """A rule of one subsystem was broken."""
+
+
+class WorkflowNotFoundError(RepositoryError):
+    """No such workflow; the text is its id, or the normalised reference."""
+
+
+class WorkflowVersionNotFoundError(RepositoryError):
+    """No such version; the text is its id, ``v{n}`` or ``latest``."""
+
+
+class WorkflowRunNotFoundError(RepositoryError):
+    """No such run; the text is its id."""
+
+
+class WorkflowPublishStateError(RepositoryError):
+    """Publishing what is public, or revoking what is not."""
+
+
+class WorkflowHandleConflictError(RepositoryError):
+    """The handle belongs to another workflow."""
+
+
+class RunTransitionError(RepositoryError, ValueError):
+    """The run is not in a state from which this transition is allowed."""
+
+
+class CredentialHealthError(RepositoryError):
+    """The workflow's credentials are unhealthy; `report` says why."""
+
+    def __init__(self, report: Any):
+        failures: Sequence[str] = report.failures
+        reason = "; ".join(failures) if failures else "unknown reason"
+        super().__init__(f"Workflow {report.workflow_id} has unhealthy credentials: {reason}")
+        self.report = report
