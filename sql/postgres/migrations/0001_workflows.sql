@@ -1,0 +1,211 @@
+-- Workflows, their versions and their runs.
+--
+-- Documents are json, not jsonb: kept byte for byte as they were sent, so that both databases give back the same text.
+-- Where a query has to look inside one, it (or its index) casts to jsonb. All tables are plain ones on a distributed
+-- server (docs/decisions/scale-out.md).
+
+CREATE TABLE workflows (
+    id uuid NOT NULL PRIMARY KEY,
+    handle text COLLATE "C",
+    slug text NOT NULL,
+    name text NOT NULL,
+    description text,
+    tags jsonb NOT NULL,
+    is_archived boolean NOT NULL,
+    draft_access text NOT NULL CHECK (draft_access IN ('personal', 'authenticated', 'workspace')),
+    is_public boolean NOT NULL,
+    published_at timestamptz,
+    published_by text,
+    require_login boolean NOT NULL,
+    share_url text,
+    chatkit jsonb,
+    -- The number of the newest version; the next one takes it plus one in the statement that inserts it.
+    latest_version bigint NOT NULL,
+    created_at timestamptz NOT NULL,
+    updated_at timestamptz NOT NULL,
+    -- The newest audit records, 20 to 40 of them; older ones move to audit_records (see the triggers below).
+    audit_log jsonb NOT NULL
+);
+
+CREATE UNIQUE INDEX uq_workflows__active_handle ON workflows (handle) WHERE NOT is_archived;
+CREATE INDEX ix_workflows__handle ON workflows (handle, updated_at, id) WHERE handle IS NOT NULL;
+CREATE INDEX ix_workflows__created ON workflows (created_at, id);
+CREATE INDEX ix_workflows__active_created ON workflows (created_at, id) WHERE NOT is_archived;
+
+-- Handles: an active workflow shares its handle with nobody; archived ones may share one among themselves.
+-- The unique index above can't see archived holders, so this rule is a trigger; SQLite has its twin. The lock lets
+-- writers of one handle pass one at a time: after it, the look-up sees what the previous one committed.
+CREATE FUNCTION workflows_guard_handle() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM pg_advisory_xact_lock(hashtextextended('orcheo_sql.workflows.handle:' || NEW.handle, 0));
+    IF EXISTS (
+        SELECT 1 FROM workflows AS other
+        WHERE other.handle = NEW.handle AND other.id <> NEW.id AND NOT (other.is_archived AND NEW.is_archived)
+    ) THEN
+        RAISE unique_violation USING CONSTRAINT = 'uq_workflows__handle', MESSAGE = 'uq_workflows__handle';
+    END IF;
+    RETURN NEW;
+END
+$$;
+
+CREATE TRIGGER workflows_guard_handle_on_insert BEFORE INSERT ON workflows
+FOR EACH ROW WHEN (NEW.handle IS NOT NULL)
+EXECUTE FUNCTION workflows_guard_handle();
+
+CREATE TRIGGER workflows_guard_handle_on_update BEFORE UPDATE OF handle, is_archived ON workflows
+FOR EACH ROW WHEN (
+    NEW.handle IS NOT NULL AND (NEW.handle IS DISTINCT FROM OLD.handle OR (OLD.is_archived AND NOT NEW.is_archived))
+)
+EXECUTE FUNCTION workflows_guard_handle();
+
+CREATE TABLE workflow_versions (
+    id uuid NOT NULL PRIMARY KEY,
+    workflow_id uuid NOT NULL REFERENCES workflows (id) ON DELETE CASCADE,
+    version bigint NOT NULL CHECK (version > 0),
+    created_by text NOT NULL,
+    notes text,
+    mermaid text,
+    metadata json NOT NULL,
+    -- As the caller gave it, and, beside it, what a run without an override of its own gets.
+    runnable_config json,
+    default_run_config json NOT NULL,
+    default_run_text text NOT NULL,
+    created_at timestamptz NOT NULL,
+    updated_at timestamptz NOT NULL,
+    audit_log jsonb NOT NULL,
+    graph json NOT NULL,
+    CONSTRAINT uq_workflow_versions__workflow_id__version UNIQUE (workflow_id, version),
+    CONSTRAINT uq_workflow_versions__workflow_id__id UNIQUE (workflow_id, id)
+);
+
+CREATE TABLE workflow_runs (
+    id uuid NOT NULL PRIMARY KEY,
+    workflow_id uuid NOT NULL,
+    workflow_version_id uuid NOT NULL,
+    status text NOT NULL CHECK (status IN ('pending', 'running', 'succeeded', 'failed', 'cancelled')),
+    triggered_by text NOT NULL,
+    error text,
+    started_at timestamptz,
+    completed_at timestamptz,
+    created_at timestamptz NOT NULL,
+    updated_at timestamptz NOT NULL,
+    -- Complete: a run has at most one record per state it passes.
+    audit_log jsonb NOT NULL,
+    -- A run's version is one of its workflow's, by construction.
+    FOREIGN KEY (workflow_id, workflow_version_id) REFERENCES workflow_versions (workflow_id, id) ON DELETE CASCADE
+);
+
+CREATE INDEX ix_workflow_runs__created ON workflow_runs (created_at, id);
+CREATE INDEX ix_workflow_runs__workflow_created ON workflow_runs (workflow_id, created_at, id);
+CREATE INDEX ix_workflow_runs__workflow_status_created ON workflow_runs (workflow_id, status, created_at, id);
+CREATE INDEX ix_workflow_runs__status_created ON workflow_runs (status, created_at, id);
+CREATE INDEX ix_workflow_runs__trigger_created ON workflow_runs (triggered_by, created_at, id);
+
+-- What a run was given and what it gave: written once, so that state changes never rewrite (or re-index) a payload.
+CREATE TABLE workflow_run_inputs (
+    run_id uuid NOT NULL PRIMARY KEY REFERENCES workflow_runs (id) ON DELETE CASCADE,
+    runnable_config json NOT NULL,
+    input_payload json NOT NULL
+);
+
+CREATE TABLE workflow_run_outputs (
+    run_id uuid NOT NULL PRIMARY KEY REFERENCES workflow_runs (id) ON DELETE CASCADE,
+    output_payload json NOT NULL
+);
+
+CREATE INDEX ix_workflow_run_inputs__input ON workflow_run_inputs USING gin ((input_payload::jsonb) jsonb_path_ops);
+CREATE INDEX ix_workflow_run_inputs__config ON workflow_run_inputs
+USING gin ((runnable_config::jsonb) jsonb_path_ops);
+CREATE INDEX ix_workflow_run_outputs__output ON workflow_run_outputs
+USING gin ((output_payload::jsonb) jsonb_path_ops);
+
+-- Search: token streams made by the library (docs/search.md). A tsvector holds at most 1 MB of distinct words: for a
+-- stream with more, terms are NULL and the few such rows are compared as text.
+CREATE FUNCTION search_terms(stream text) RETURNS tsvector LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT CASE
+        WHEN octet_length(stream) <= 1000000
+            THEN array_to_tsvector(array_remove(string_to_array(stream, ' '), ''))
+        WHEN (
+            SELECT sum(octet_length(word)) FROM (SELECT DISTINCT unnest(string_to_array(stream, ' ')) AS word) AS words
+        ) <= 1000000
+            THEN array_to_tsvector(array_remove(string_to_array(stream, ' '), ''))
+    END
+$$;
+
+CREATE TABLE workflow_search (
+    workflow_id uuid NOT NULL PRIMARY KEY REFERENCES workflows (id) ON DELETE CASCADE,
+    handle_text text NOT NULL,
+    name_text text NOT NULL,
+    description_text text NOT NULL,
+    tags_text text NOT NULL,
+    graph_text text NOT NULL,
+    terms tsvector GENERATED ALWAYS AS (
+        search_terms(
+            handle_text || ' ' || name_text || ' ' || description_text || ' ' || tags_text || ' ' || graph_text
+        )
+    ) STORED
+);
+
+CREATE INDEX ix_workflow_search__terms ON workflow_search USING gin (terms);
+CREATE INDEX ix_workflow_search__oversize ON workflow_search (workflow_id) WHERE terms IS NULL;
+
+CREATE TABLE workflow_run_search (
+    run_id uuid NOT NULL PRIMARY KEY REFERENCES workflow_runs (id) ON DELETE CASCADE,
+    search_text text NOT NULL,
+    terms tsvector GENERATED ALWAYS AS (search_terms(search_text)) STORED
+);
+
+CREATE INDEX ix_workflow_run_search__terms ON workflow_run_search USING gin (terms);
+CREATE INDEX ix_workflow_run_search__oversize ON workflow_run_search (run_id) WHERE terms IS NULL;
+
+-- Audit records that have left the row of their entity; with those in the row they are the whole trail.
+CREATE TABLE audit_records (
+    entity_id uuid NOT NULL,
+    seq bigint NOT NULL,
+    record jsonb NOT NULL,
+    PRIMARY KEY (entity_id, seq)
+);
+
+-- Each write appends to audit_log in place: one statement, one row. Past 40 records all but the newest 20 move on,
+-- so that a row stays small however long its history grows.
+CREATE FUNCTION spill_audit() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO audit_records (entity_id, seq, record)
+    SELECT
+        NEW.id,
+        (SELECT coalesce(max(seq), 0) FROM audit_records WHERE entity_id = NEW.id) + kept.ordinal,
+        kept.record
+    FROM jsonb_array_elements(NEW.audit_log) WITH ORDINALITY AS kept (record, ordinal)
+    WHERE kept.ordinal <= jsonb_array_length(NEW.audit_log) - 20;
+    EXECUTE format('UPDATE %s SET audit_log = $1 WHERE id = $2', TG_RELID::regclass)
+    USING
+        (
+            SELECT jsonb_agg(kept.record ORDER BY kept.ordinal)
+            FROM jsonb_array_elements(NEW.audit_log) WITH ORDINALITY AS kept (record, ordinal)
+            WHERE kept.ordinal > jsonb_array_length(NEW.audit_log) - 20
+        ),
+        NEW.id;
+    RETURN NULL;
+END
+$$;
+
+CREATE TRIGGER workflows_spill_audit AFTER UPDATE OF audit_log ON workflows
+FOR EACH ROW WHEN (jsonb_array_length(NEW.audit_log) > 40)
+EXECUTE FUNCTION spill_audit();
+
+CREATE TRIGGER workflow_versions_spill_audit AFTER UPDATE OF audit_log ON workflow_versions
+FOR EACH ROW WHEN (jsonb_array_length(NEW.audit_log) > 40)
+EXECUTE FUNCTION spill_audit();
+
+CREATE FUNCTION drop_audit() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    DELETE FROM audit_records WHERE entity_id = OLD.id;
+    RETURN NULL;
+END
+$$;
+
+CREATE TRIGGER workflows_drop_audit AFTER DELETE ON workflows
+FOR EACH ROW EXECUTE FUNCTION drop_audit();
+
+CREATE TRIGGER workflow_versions_drop_audit AFTER DELETE ON workflow_versions
+FOR EACH ROW EXECUTE FUNCTION drop_audit();

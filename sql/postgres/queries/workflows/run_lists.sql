@@ -1,0 +1,145 @@
+-- Lists of runs, newest first: one query per leading column, so that each has the index that serves it.
+-- Shared by all: a time window [created_from, before_at), a keyset cursor (before_at, before_id) and JSON filters.
+-- A filter that is NULL does not apply; docs/filters.md tells what containment and conditions mean.
+
+-- name: list_runs(created_from, before_at, before_id, input_contains, input_conditions, output_contains, output_conditions, config_contains, config_conditions, limit)
+-- List runs, newest first.
+-- Returns: WorkflowRun
+-- Index: ix_workflow_runs__created
+-- Plan: custom if input_contains, output_contains, config_contains
+SELECT
+    r.id, r.created_at, r.updated_at, r.audit_log, r.workflow_version_id, r.status, r.triggered_by,
+    i.input_payload, i.runnable_config, o.output_payload, r.started_at, r.completed_at, r.error
+FROM workflow_runs AS r
+INNER JOIN workflow_run_inputs AS i ON i.run_id = r.id
+LEFT JOIN workflow_run_outputs AS o ON o.run_id = r.id
+WHERE
+    r.created_at >= :created_from AND (r.created_at, r.id) < (:before_at, :before_id)
+    AND (:input_contains::jsonb IS NULL OR i.input_payload::jsonb @> :input_contains::jsonb)
+    AND (:input_conditions::jsonb IS NULL OR json_meets(i.input_payload::jsonb, :input_conditions::jsonb))
+    AND (:output_contains::jsonb IS NULL OR o.output_payload::jsonb @> :output_contains::jsonb)
+    AND (:output_conditions::jsonb IS NULL OR json_meets(o.output_payload::jsonb, :output_conditions::jsonb))
+    AND (:config_contains::jsonb IS NULL OR i.runnable_config::jsonb @> :config_contains::jsonb)
+    AND (:config_conditions::jsonb IS NULL OR json_meets(i.runnable_config::jsonb, :config_conditions::jsonb))
+ORDER BY r.created_at DESC, r.id DESC
+LIMIT :limit;
+
+-- name: list_runs_by_workflow(workflow_id, triggered_by, created_from, before_at, before_id, input_contains, input_conditions, output_contains, output_conditions, config_contains, config_conditions, limit)
+-- List the runs of one workflow, newest first.
+-- Returns: WorkflowRun
+-- Index: ix_workflow_runs__workflow_created
+-- Plan: custom if input_contains, output_contains, config_contains
+SELECT
+    r.id, r.created_at, r.updated_at, r.audit_log, r.workflow_version_id, r.status, r.triggered_by,
+    i.input_payload, i.runnable_config, o.output_payload, r.started_at, r.completed_at, r.error
+FROM workflow_runs AS r
+INNER JOIN workflow_run_inputs AS i ON i.run_id = r.id
+LEFT JOIN workflow_run_outputs AS o ON o.run_id = r.id
+WHERE
+    r.workflow_id = :workflow_id
+    AND (:triggered_by::text IS NULL OR r.triggered_by = :triggered_by::text)
+    AND r.created_at >= :created_from AND (r.created_at, r.id) < (:before_at, :before_id)
+    AND (:input_contains::jsonb IS NULL OR i.input_payload::jsonb @> :input_contains::jsonb)
+    AND (:input_conditions::jsonb IS NULL OR json_meets(i.input_payload::jsonb, :input_conditions::jsonb))
+    AND (:output_contains::jsonb IS NULL OR o.output_payload::jsonb @> :output_contains::jsonb)
+    AND (:output_conditions::jsonb IS NULL OR json_meets(o.output_payload::jsonb, :output_conditions::jsonb))
+    AND (:config_contains::jsonb IS NULL OR i.runnable_config::jsonb @> :config_contains::jsonb)
+    AND (:config_conditions::jsonb IS NULL OR json_meets(i.runnable_config::jsonb, :config_conditions::jsonb))
+ORDER BY r.created_at DESC, r.id DESC
+LIMIT :limit;
+
+-- name: list_runs_by_workflow_and_status(workflow_id, status, triggered_by, created_from, before_at, before_id, input_contains, input_conditions, output_contains, output_conditions, config_contains, config_conditions, limit)
+-- List the runs of one workflow that are in one state, newest first.
+-- Returns: WorkflowRun
+-- Index: ix_workflow_runs__workflow_status_created
+-- Plan: custom if input_contains, output_contains, config_contains
+SELECT
+    r.id, r.created_at, r.updated_at, r.audit_log, r.workflow_version_id, r.status, r.triggered_by,
+    i.input_payload, i.runnable_config, o.output_payload, r.started_at, r.completed_at, r.error
+FROM workflow_runs AS r
+INNER JOIN workflow_run_inputs AS i ON i.run_id = r.id
+LEFT JOIN workflow_run_outputs AS o ON o.run_id = r.id
+WHERE
+    r.workflow_id = :workflow_id AND r.status = :status
+    AND (:triggered_by::text IS NULL OR r.triggered_by = :triggered_by::text)
+    AND r.created_at >= :created_from AND (r.created_at, r.id) < (:before_at, :before_id)
+    AND (:input_contains::jsonb IS NULL OR i.input_payload::jsonb @> :input_contains::jsonb)
+    AND (:input_conditions::jsonb IS NULL OR json_meets(i.input_payload::jsonb, :input_conditions::jsonb))
+    AND (:output_contains::jsonb IS NULL OR o.output_payload::jsonb @> :output_contains::jsonb)
+    AND (:output_conditions::jsonb IS NULL OR json_meets(o.output_payload::jsonb, :output_conditions::jsonb))
+    AND (:config_contains::jsonb IS NULL OR i.runnable_config::jsonb @> :config_contains::jsonb)
+    AND (:config_conditions::jsonb IS NULL OR json_meets(i.runnable_config::jsonb, :config_conditions::jsonb))
+ORDER BY r.created_at DESC, r.id DESC
+LIMIT :limit;
+
+-- name: list_runs_by_status(status, created_from, before_at, before_id, input_contains, input_conditions, output_contains, output_conditions, config_contains, config_conditions, limit)
+-- List runs that are in one state, newest first.
+-- Returns: WorkflowRun
+-- Index: ix_workflow_runs__status_created
+-- Plan: custom if input_contains, output_contains, config_contains
+SELECT
+    r.id, r.created_at, r.updated_at, r.audit_log, r.workflow_version_id, r.status, r.triggered_by,
+    i.input_payload, i.runnable_config, o.output_payload, r.started_at, r.completed_at, r.error
+FROM workflow_runs AS r
+INNER JOIN workflow_run_inputs AS i ON i.run_id = r.id
+LEFT JOIN workflow_run_outputs AS o ON o.run_id = r.id
+WHERE
+    r.status = :status
+    AND r.created_at >= :created_from AND (r.created_at, r.id) < (:before_at, :before_id)
+    AND (:input_contains::jsonb IS NULL OR i.input_payload::jsonb @> :input_contains::jsonb)
+    AND (:input_conditions::jsonb IS NULL OR json_meets(i.input_payload::jsonb, :input_conditions::jsonb))
+    AND (:output_contains::jsonb IS NULL OR o.output_payload::jsonb @> :output_contains::jsonb)
+    AND (:output_conditions::jsonb IS NULL OR json_meets(o.output_payload::jsonb, :output_conditions::jsonb))
+    AND (:config_contains::jsonb IS NULL OR i.runnable_config::jsonb @> :config_contains::jsonb)
+    AND (:config_conditions::jsonb IS NULL OR json_meets(i.runnable_config::jsonb, :config_conditions::jsonb))
+ORDER BY r.created_at DESC, r.id DESC
+LIMIT :limit;
+
+-- name: list_runs_by_trigger(triggered_by, status, created_from, before_at, before_id, input_contains, input_conditions, output_contains, output_conditions, config_contains, config_conditions, limit)
+-- List runs by what triggered them and, optionally, their state, newest first.
+-- Returns: WorkflowRun
+-- Index: ix_workflow_runs__trigger_created
+-- Plan: custom if input_contains, output_contains, config_contains
+SELECT
+    r.id, r.created_at, r.updated_at, r.audit_log, r.workflow_version_id, r.status, r.triggered_by,
+    i.input_payload, i.runnable_config, o.output_payload, r.started_at, r.completed_at, r.error
+FROM workflow_runs AS r
+INNER JOIN workflow_run_inputs AS i ON i.run_id = r.id
+LEFT JOIN workflow_run_outputs AS o ON o.run_id = r.id
+WHERE
+    r.triggered_by = :triggered_by AND (:status::text IS NULL OR r.status = :status::text)
+    AND r.created_at >= :created_from AND (r.created_at, r.id) < (:before_at, :before_id)
+    AND (:input_contains::jsonb IS NULL OR i.input_payload::jsonb @> :input_contains::jsonb)
+    AND (:input_conditions::jsonb IS NULL OR json_meets(i.input_payload::jsonb, :input_conditions::jsonb))
+    AND (:output_contains::jsonb IS NULL OR o.output_payload::jsonb @> :output_contains::jsonb)
+    AND (:output_conditions::jsonb IS NULL OR json_meets(o.output_payload::jsonb, :output_conditions::jsonb))
+    AND (:config_contains::jsonb IS NULL OR i.runnable_config::jsonb @> :config_contains::jsonb)
+    AND (:config_conditions::jsonb IS NULL OR json_meets(i.runnable_config::jsonb, :config_conditions::jsonb))
+ORDER BY r.created_at DESC, r.id DESC
+LIMIT :limit;
+
+-- name: count_runs()^
+-- Count all runs by state.
+-- Returns: RunStatusCounts
+-- Index: ix_workflow_runs__status_created
+-- Scan: counting everything reads one whole index.
+SELECT
+    count(*) FILTER (WHERE status = 'pending') AS pending,
+    count(*) FILTER (WHERE status = 'running') AS running,
+    count(*) FILTER (WHERE status = 'succeeded') AS succeeded,
+    count(*) FILTER (WHERE status = 'failed') AS failed,
+    count(*) FILTER (WHERE status = 'cancelled') AS cancelled
+FROM workflow_runs;
+
+-- name: count_runs_by_workflow(workflow_id)^
+-- Count the runs of one workflow by state.
+-- Returns: RunStatusCounts
+-- Index: ix_workflow_runs__workflow_status_created
+SELECT
+    count(*) FILTER (WHERE status = 'pending') AS pending,
+    count(*) FILTER (WHERE status = 'running') AS running,
+    count(*) FILTER (WHERE status = 'succeeded') AS succeeded,
+    count(*) FILTER (WHERE status = 'failed') AS failed,
+    count(*) FILTER (WHERE status = 'cancelled') AS cancelled
+FROM workflow_runs
+WHERE workflow_id = :workflow_id;

@@ -1,0 +1,24 @@
+-- Audit trails: what left the row of an entity (audit_records), then what is still in it.
+
+-- name: list_audit_records(entity_id, after_seq, limit)
+-- List the audit trail of a workflow, version or run, oldest first.
+-- Returns: AuditEntry
+-- Index: audit_records, sqlite_autoindex_workflows_1
+SELECT entry.seq, entry.record
+FROM (
+    SELECT seq, record FROM audit_records WHERE entity_id = :entity_id AND seq > :after_seq
+    UNION ALL
+    SELECT
+        (SELECT coalesce(max(seq), 0) FROM audit_records WHERE entity_id = :entity_id) + kept.key + 1 AS seq,
+        kept.value AS record
+    FROM (
+        SELECT audit_log FROM workflows WHERE id = :entity_id
+        UNION ALL
+        SELECT audit_log FROM workflow_versions WHERE id = :entity_id
+        UNION ALL
+        SELECT audit_log FROM workflow_runs WHERE id = :entity_id
+    ) AS entity, json_each(entity.audit_log) AS kept
+) AS entry
+WHERE entry.seq > :after_seq
+ORDER BY entry.seq
+LIMIT :limit;

@@ -1,0 +1,143 @@
+-- Runs: one at a time. Columns follow structs.WorkflowRun; payloads stand in tables of their own (written once).
+-- State changes are conditional: no row means that the run is missing or not in a state that allows the change.
+
+-- name: get_run(id)^
+-- Get one run by its id.
+-- Returns: WorkflowRun
+-- Index: sqlite_autoindex_workflow_runs_1, sqlite_autoindex_workflow_run_inputs_1
+SELECT
+    r.id, r.created_at, r.updated_at, r.audit_log, r.workflow_version_id, r.status, r.triggered_by,
+    i.input_payload, i.runnable_config, o.output_payload, r.started_at, r.completed_at, r.error
+FROM workflow_runs AS r
+INNER JOIN workflow_run_inputs AS i ON i.run_id = r.id
+LEFT JOIN workflow_run_outputs AS o ON o.run_id = r.id
+WHERE r.id = :id;
+
+-- name: get_run_eligibility(workflow_id, workflow_version_id)^
+-- Tell whether a run of this version may be created, and from which stored config; no row when the workflow is missing.
+-- Returns: RunEligibility
+-- Index: sqlite_autoindex_workflows_1
+SELECT w.is_archived, v.id IS NOT NULL AS has_version, v.runnable_config
+FROM workflows AS w
+LEFT JOIN workflow_versions AS v ON v.id = :workflow_version_id AND v.workflow_id = w.id
+WHERE w.id = :workflow_id;
+
+-- name: insert_run(id, workflow_id, workflow_version_id, triggered_by, input_payload, runnable_config, now, event, search_text, config_text)^
+-- Create a pending run of an active workflow; without a config of its own it takes the version's.
+-- No row when the workflow is missing or archived, or the version is not one of its own.
+-- Returns: WorkflowRun
+-- Differs: SQLite writes payload and search row with statements of their own, PostgreSQL in CTEs.
+INSERT INTO workflow_runs (
+    id, workflow_id, workflow_version_id, status, triggered_by, created_at, updated_at, audit_log
+)
+SELECT :id, w.id, v.id, 'pending', :triggered_by, :now, :now, json_array(json(:event))
+FROM workflows AS w
+INNER JOIN workflow_versions AS v ON v.workflow_id = w.id
+WHERE w.id = :workflow_id AND NOT w.is_archived AND v.id = :workflow_version_id
+RETURNING
+    id, created_at, updated_at, audit_log, workflow_version_id, status, triggered_by,
+    :input_payload AS input_payload,
+    coalesce(
+        :runnable_config,
+        (SELECT v.default_run_config FROM workflow_versions AS v WHERE v.id = workflow_runs.workflow_version_id)
+    ) AS runnable_config,
+    NULL AS output_payload, started_at, completed_at, error;
+
+INSERT INTO workflow_run_inputs (run_id, input_payload, runnable_config)
+SELECT :id, :input_payload, coalesce(:runnable_config, default_run_config)
+FROM workflow_versions
+WHERE id = :workflow_version_id;
+
+INSERT INTO workflow_run_search (run_id, search_text)
+SELECT :id, :search_text || coalesce(:config_text, default_run_text)
+FROM workflow_versions
+WHERE id = :workflow_version_id;
+
+-- name: start_run(id, now, event)^
+-- Move a pending run to running.
+-- Returns: WorkflowRun
+UPDATE workflow_runs
+SET
+    status = 'running',
+    started_at = :now,
+    updated_at = :now,
+    audit_log = json_insert(audit_log, '$[#]', json(:event))
+WHERE id = :id AND status = 'pending'
+RETURNING
+    id, created_at, updated_at, audit_log, workflow_version_id, status, triggered_by,
+    (SELECT i.input_payload FROM workflow_run_inputs AS i WHERE i.run_id = workflow_runs.id) AS input_payload,
+    (SELECT i.runnable_config FROM workflow_run_inputs AS i WHERE i.run_id = workflow_runs.id) AS runnable_config,
+    NULL AS output_payload, started_at, completed_at, error;
+
+-- name: succeed_run(id, output_payload, now, event, output_text)^
+-- Move a running run to succeeded and keep its output.
+-- Returns: WorkflowRun
+-- Differs: SQLite writes output and search row with statements of their own, PostgreSQL in CTEs.
+UPDATE workflow_runs
+SET
+    status = 'succeeded',
+    completed_at = :now,
+    error = NULL,
+    updated_at = :now,
+    audit_log = json_insert(audit_log, '$[#]', json(:event))
+WHERE id = :id AND status = 'running'
+RETURNING
+    id, created_at, updated_at, audit_log, workflow_version_id, status, triggered_by,
+    (SELECT i.input_payload FROM workflow_run_inputs AS i WHERE i.run_id = workflow_runs.id) AS input_payload,
+    (SELECT i.runnable_config FROM workflow_run_inputs AS i WHERE i.run_id = workflow_runs.id) AS runnable_config,
+    :output_payload AS output_payload, started_at, completed_at, error;
+
+INSERT INTO workflow_run_outputs (run_id, output_payload) VALUES (:id, :output_payload);
+
+UPDATE workflow_run_search SET search_text = search_text || :output_text WHERE run_id = :id AND :output_text <> '';
+
+-- name: fail_run(id, error, now, event, error_text)^
+-- Move a pending or running run to failed and keep the reason.
+-- Returns: WorkflowRun
+-- Differs: SQLite writes the search row with a second statement, PostgreSQL in a CTE.
+UPDATE workflow_runs
+SET
+    status = 'failed',
+    completed_at = :now,
+    error = :error,
+    updated_at = :now,
+    audit_log = json_insert(audit_log, '$[#]', json(:event))
+WHERE id = :id AND status IN ('pending', 'running')
+RETURNING
+    id, created_at, updated_at, audit_log, workflow_version_id, status, triggered_by,
+    (SELECT i.input_payload FROM workflow_run_inputs AS i WHERE i.run_id = workflow_runs.id) AS input_payload,
+    (SELECT i.runnable_config FROM workflow_run_inputs AS i WHERE i.run_id = workflow_runs.id) AS runnable_config,
+    NULL AS output_payload, started_at, completed_at, error;
+
+UPDATE workflow_run_search SET search_text = search_text || :error_text WHERE run_id = :id AND :error_text <> '';
+
+-- name: cancel_run(id, reason, now, event, error_text)^
+-- Move a pending or running run to cancelled and keep the reason, if any.
+-- Returns: WorkflowRun
+-- Differs: SQLite writes the search row with a second statement, PostgreSQL in a CTE.
+UPDATE workflow_runs
+SET
+    status = 'cancelled',
+    completed_at = :now,
+    error = :reason,
+    updated_at = :now,
+    audit_log = json_insert(audit_log, '$[#]', json(:event))
+WHERE id = :id AND status IN ('pending', 'running')
+RETURNING
+    id, created_at, updated_at, audit_log, workflow_version_id, status, triggered_by,
+    (SELECT i.input_payload FROM workflow_run_inputs AS i WHERE i.run_id = workflow_runs.id) AS input_payload,
+    (SELECT i.runnable_config FROM workflow_run_inputs AS i WHERE i.run_id = workflow_runs.id) AS runnable_config,
+    NULL AS output_payload, started_at, completed_at, error;
+
+UPDATE workflow_run_search SET search_text = search_text || :error_text WHERE run_id = :id AND :error_text <> '';
+
+-- name: prune_runs(created_before, limit)!
+-- Delete up to :limit finished runs that were created before a time, oldest first, with all that belongs to them.
+-- Index: ix_workflow_runs__created
+DELETE FROM workflow_runs
+WHERE id IN (
+    SELECT id FROM workflow_runs
+    WHERE created_at < :created_before AND +status IN ('succeeded', 'failed', 'cancelled')
+    ORDER BY created_at, id
+    LIMIT :limit
+);

@@ -1,0 +1,179 @@
+"""Persistence for agent-workflow backends: the same answers on SQLite and PostgreSQL, every query a named .sql file.
+
+::
+
+    from orcheo_sql import Database
+
+    async with Database() as db:
+        workflow = await db.workflows.create_workflow(
+            name="Support triage", slug=None, description=None, tags=["support"],
+            draft_access="personal", actor="ada",
+        )
+
+Importing this package loads no driver and no settings library: every name below is loaded when it is first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_HOMES: dict[str, tuple[str, ...]] = {
+    "._database": ("Database", "Transaction"),
+    "._adapters": ("load_queries", "sqlite_connection", "postgres_connection"),
+    "._documents": ("EncodingError",),
+    "._filters": ("JsonFilter",),
+    "._pages": ("Page",),
+    ".engines.base": ("DatabaseHealth", "PoolFigures", "QueryTiming"),
+    ".credentials": ("CredentialHealthReport", "CredentialHealthService"),
+    ".repositories.workflows": ("WorkflowRepository",),
+    ".settings": ("Settings", "Subsystem", "load_settings"),
+    ".structs": (
+        "AuditEntry",
+        "AuditRecord",
+        "ChatKitStartScreenPrompt",
+        "ChatKitSupportedModel",
+        "RunStatusCounts",
+        "VersionDiff",
+        "Workflow",
+        "WorkflowChatKitConfig",
+        "WorkflowDraftAccess",
+        "WorkflowRun",
+        "WorkflowRunStatus",
+        "WorkflowSummary",
+        "WorkflowVersion",
+    ),
+    "._errors": (
+        "CheckViolationError",
+        "ChecksumMismatchError",
+        "ConfigError",
+        "ConflictError",
+        "ConnectionLostError",
+        "ContractMismatchError",
+        "CredentialHealthError",
+        "CrossDatabaseError",
+        "DatabaseBusyError",
+        "DeadlockError",
+        "DecodeError",
+        "DuplicateQueryError",
+        "ForeignKeyViolationError",
+        "ForeignSchemaError",
+        "InvalidCursorError",
+        "JsonFilterError",
+        "MigrationError",
+        "MigrationFailedError",
+        "NewerSchemaError",
+        "NotNullViolationError",
+        "OrcheoSqlError",
+        "PendingMigrationsError",
+        "PoolTimeoutError",
+        "QueryError",
+        "RepositoryError",
+        "RunTransitionError",
+        "SearchQueryError",
+        "SerializationError",
+        "StatementTimeoutError",
+        "StoreError",
+        "TransactionError",
+        "TransientError",
+        "UniqueViolationError",
+        "UnknownQueryError",
+        "ValidationError",
+        "WorkflowHandleConflictError",
+        "WorkflowNotFoundError",
+        "WorkflowPublishStateError",
+        "WorkflowRunNotFoundError",
+        "WorkflowVersionNotFoundError",
+    ),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = sorted([*_HOME_OF, "__version__"])
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOME_OF.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(home, __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__
+
+
+if TYPE_CHECKING:
+    from ._adapters import load_queries as load_queries
+    from ._adapters import sqlite_connection as sqlite_connection
+    from ._adapters import postgres_connection as postgres_connection
+    from ._database import Database as Database
+    from ._database import Transaction as Transaction
+    from ._documents import EncodingError as EncodingError
+    from ._errors import CheckViolationError as CheckViolationError
+    from ._errors import ChecksumMismatchError as ChecksumMismatchError
+    from ._errors import ConfigError as ConfigError
+    from ._errors import ConflictError as ConflictError
+    from ._errors import ConnectionLostError as ConnectionLostError
+    from ._errors import ContractMismatchError as ContractMismatchError
+    from ._errors import CredentialHealthError as CredentialHealthError
+    from ._errors import CrossDatabaseError as CrossDatabaseError
+    from ._errors import DatabaseBusyError as DatabaseBusyError
+    from ._errors import DeadlockError as DeadlockError
+    from ._errors import DecodeError as DecodeError
+    from ._errors import DuplicateQueryError as DuplicateQueryError
+    from ._errors import ForeignKeyViolationError as ForeignKeyViolationError
+    from ._errors import ForeignSchemaError as ForeignSchemaError
+    from ._errors import InvalidCursorError as InvalidCursorError
+    from ._errors import JsonFilterError as JsonFilterError
+    from ._errors import MigrationError as MigrationError
+    from ._errors import MigrationFailedError as MigrationFailedError
+    from ._errors import NewerSchemaError as NewerSchemaError
+    from ._errors import NotNullViolationError as NotNullViolationError
+    from ._errors import OrcheoSqlError as OrcheoSqlError
+    from ._errors import PendingMigrationsError as PendingMigrationsError
+    from ._errors import PoolTimeoutError as PoolTimeoutError
+    from ._errors import QueryError as QueryError
+    from ._errors import RepositoryError as RepositoryError
+    from ._errors import RunTransitionError as RunTransitionError
+    from ._errors import SearchQueryError as SearchQueryError
+    from ._errors import SerializationError as SerializationError
+    from ._errors import StatementTimeoutError as StatementTimeoutError
+    from ._errors import StoreError as StoreError
+    from ._errors import TransactionError as TransactionError
+    from ._errors import TransientError as TransientError
+    from ._errors import UniqueViolationError as UniqueViolationError
+    from ._errors import UnknownQueryError as UnknownQueryError
+    from ._errors import ValidationError as ValidationError
+    from ._errors import WorkflowHandleConflictError as WorkflowHandleConflictError
+    from ._errors import WorkflowNotFoundError as WorkflowNotFoundError
+    from ._errors import WorkflowPublishStateError as WorkflowPublishStateError
+    from ._errors import WorkflowRunNotFoundError as WorkflowRunNotFoundError
+    from ._errors import WorkflowVersionNotFoundError as WorkflowVersionNotFoundError
+    from ._filters import JsonFilter as JsonFilter
+    from ._pages import Page as Page
+    from .credentials import CredentialHealthReport as CredentialHealthReport
+    from .credentials import CredentialHealthService as CredentialHealthService
+    from .engines.base import DatabaseHealth as DatabaseHealth
+    from .engines.base import PoolFigures as PoolFigures
+    from .engines.base import QueryTiming as QueryTiming
+    from .repositories.workflows import WorkflowRepository as WorkflowRepository
+    from .settings import Settings as Settings
+    from .settings import Subsystem as Subsystem
+    from .settings import load_settings as load_settings
+    from .structs import AuditEntry as AuditEntry
+    from .structs import AuditRecord as AuditRecord
+    from .structs import ChatKitStartScreenPrompt as ChatKitStartScreenPrompt
+    from .structs import ChatKitSupportedModel as ChatKitSupportedModel
+    from .structs import RunStatusCounts as RunStatusCounts
+    from .structs import VersionDiff as VersionDiff
+    from .structs import Workflow as Workflow
+    from .structs import WorkflowChatKitConfig as WorkflowChatKitConfig
+    from .structs import WorkflowDraftAccess as WorkflowDraftAccess
+    from .structs import WorkflowRun as WorkflowRun
+    from .structs import WorkflowRunStatus as WorkflowRunStatus
+    from .structs import WorkflowSummary as WorkflowSummary
+    from .structs import WorkflowVersion as WorkflowVersion

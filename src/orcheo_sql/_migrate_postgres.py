@@ -1,0 +1,86 @@
+"""The migration lock and bookkeeping on PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import Any, LiteralString, cast
+
+import psycopg
+
+from ._errors import ConnectionLostError
+from ._migrate import TABLE, Applied
+from .engines.postgres import PostgresEngine, translate
+
+
+class PostgresSession:
+    """Bookkeeping statements on one connection."""
+
+    def __init__(self, connection: psycopg.AsyncConnection[Any], foreign: frozenset[tuple[str, str]]):
+        self._connection = connection
+        self._foreign = foreign
+
+    async def _rows(self, statement: str, args: Sequence[Any] = ()) -> list[Any]:
+        cursor = psycopg.AsyncRawCursor(self._connection)
+        try:
+            await cursor.execute(cast("LiteralString", statement), list(args) or None, prepare=False)
+            return await cursor.fetchall() if cursor.description else []
+        except psycopg.Error as error:
+            raise translate(error, query=None) from error
+
+    async def run(self, statement: str, args: Sequence[Any] = ()) -> None:
+        """Run one statement."""
+        await self._rows(statement, args)
+
+    async def applied(self) -> list[Applied] | None:
+        """Return the bookkeeping rows, or None when there is no such table."""
+        [[exists]] = await self._rows("SELECT to_regclass($1) IS NOT NULL", (TABLE,))
+        if not exists:
+            return None
+        rows = await self._rows(
+            f"SELECT version, name, checksum, applied_at FROM {TABLE} ORDER BY version"  # noqa: S608 - constant
+        )
+        return [Applied(v, n, c, datetime.fromisoformat(at)) for v, n, c, at in rows]
+
+    async def foreign_tables(self) -> list[str]:
+        """Return the tables of the older product that are here."""
+        rows = await self._rows(
+            "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = current_schema()"
+        )
+        return sorted({table for table, column in rows if (table, column) in self._foreign})
+
+
+@asynccontextmanager
+async def postgres_session(
+    engine: PostgresEngine, dsn: str | None, foreign: frozenset[tuple[str, str]], lock_key: int, *, write: bool
+) -> AsyncIterator[PostgresSession]:
+    """Open a transaction, holding the advisory lock when it is going to write; on a direct connection if there is one."""
+    if dsn is None:
+        async with engine.connection() as connection:
+            async with _transaction(connection, foreign, lock_key, write=write) as session:
+                yield session
+        return
+    try:
+        direct = await psycopg.AsyncConnection.connect(dsn, autocommit=True)
+    except psycopg.OperationalError as error:
+        raise ConnectionLostError(
+            f"can't connect with ORCHEO_POSTGRES_MIGRATION_DSN: {str(error).strip().splitlines()[0]}",
+            dialect="postgres",
+        ) from None
+    async with direct, _transaction(direct, foreign, lock_key, write=write) as session:
+        yield session
+
+
+@asynccontextmanager
+async def _transaction(
+    connection: psycopg.AsyncConnection[Any], foreign: frozenset[tuple[str, str]], lock_key: int, *, write: bool
+) -> AsyncIterator[PostgresSession]:
+    session = PostgresSession(connection, foreign)
+    async with connection.transaction():
+        if write:
+            # Waiting for another process's migration, or building an index, may take longer than any query should.
+            await session.run("SET LOCAL lock_timeout = 0")
+            await session.run("SET LOCAL statement_timeout = 0")
+            await session.run("SELECT pg_advisory_xact_lock($1)", (lock_key,))
+        yield session

@@ -1,0 +1,1 @@
+"""How values cross the border between Python and each database."""

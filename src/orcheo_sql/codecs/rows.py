@@ -1,0 +1,140 @@
+"""Build, once per query, the function that turns a row into its struct.
+
+The annotations of the struct decide; there is no second description of a row anywhere. JSON columns get a typed
+msgspec decoder, so a stored document is validated while it is parsed.
+"""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from enum import Enum
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin
+from uuid import UUID
+
+import msgspec
+
+from .._errors import ContractMismatchError, DecodeError
+
+Dialect = Literal["sqlite", "postgres"]
+Kind = Literal["bool", "float", "int", "instant", "json", "text", "uuid"]
+Decoder = Callable[[Sequence[Any]], Any]
+T = TypeVar("T")
+
+SCALARS: dict[str, type] = {"int": int, "str": str, "bool": bool, "UUID": UUID, "datetime": datetime}
+"""What `Returns:` may name beside a struct."""
+
+
+def strip_optional(annotation: Any) -> tuple[Any, bool]:
+    """Return the annotation without None, and whether None was allowed."""
+    if get_origin(annotation) in (Union, types.UnionType):
+        rest = [a for a in get_args(annotation) if a is not types.NoneType]
+        if len(rest) == 1:
+            return rest[0], True
+    return annotation, False
+
+
+def kind_of(annotation: Any) -> Kind:
+    """Name how values of this annotation are stored."""
+    base, _ = strip_optional(annotation)
+    if isinstance(base, type):
+        if issubclass(base, Enum):
+            return "text"
+        for known, kind in _KINDS:
+            if base is known:
+                return kind
+    return "json"
+
+
+_KINDS: tuple[tuple[type, Kind], ...] = (
+    (UUID, "uuid"),
+    (datetime, "instant"),
+    (bool, "bool"),
+    (int, "int"),
+    (float, "float"),
+    (str, "text"),
+)
+
+
+def _instant_from_text(value: str) -> datetime:
+    return datetime.fromisoformat(value)
+
+
+def _instant_in_utc(value: datetime) -> datetime:
+    return value.astimezone(UTC)
+
+
+def converter(annotation: Any, dialect: Dialect) -> Callable[[Any], Any] | None:
+    """Return the function that decodes one non-null value, or None when the driver's value is right already."""
+    base, _ = strip_optional(annotation)
+    kind = kind_of(annotation)
+    if kind == "json":
+        return msgspec.json.Decoder(base).decode
+    if isinstance(base, type) and issubclass(base, Enum):
+        return base
+    if dialect == "sqlite":
+        return {"uuid": UUID, "instant": _instant_from_text, "bool": bool}.get(kind)
+    return _instant_in_utc if kind == "instant" else None
+
+
+def columns_of(struct: type[msgspec.Struct]) -> dict[str, msgspec.structs.FieldInfo]:
+    """Return the fields of a struct that come from SQL, in their order."""
+    derived: frozenset[str] = getattr(struct, "derived_fields", frozenset())
+    return {f.name: f for f in msgspec.structs.fields(struct) if f.name not in derived}
+
+
+def check_columns(struct: type[msgspec.Struct], columns: Sequence[str]) -> str | None:
+    """Say how the columns of a query differ from the fields of its struct, or None when they fit."""
+    fields = columns_of(struct)
+    unknown = [c for c in columns if c not in fields]
+    missing = [n for n in fields if n not in columns]
+    twice = sorted({c for c in columns if list(columns).count(c) > 1})
+    problems = [
+        f"{label} {', '.join(names)}"
+        for label, names in (("unknown", unknown), ("missing", missing), ("repeated", twice))
+        if names
+    ]
+    return f"columns do not fit {struct.__name__}: {'; '.join(problems)}" if problems else None
+
+
+def row_decoder(
+    struct: type[msgspec.Struct], columns: Sequence[str], dialect: Dialect, query: str
+) -> Decoder:
+    """Compile the decoder of one query.
+
+    Raises:
+        ContractMismatchError: the columns are not those of the struct.
+    """
+    problem = check_columns(struct, columns)
+    if problem:
+        raise ContractMismatchError(f"{query}: {problem}")
+    fields = columns_of(struct)
+    names = tuple(columns)
+    steps = tuple((i, converter(fields[n].type, dialect)) for i, n in enumerate(names))
+    converted = tuple((i, c) for i, c in steps if c is not None)
+
+    def decode(row: Sequence[Any]) -> Any:
+        values = list(row)
+        column = 0
+        try:
+            for column, convert in converted:  # noqa: B007 - named in the error below
+                value = values[column]
+                if value is not None:
+                    values[column] = convert(value)
+        except (ValueError, TypeError, msgspec.MsgspecError) as error:
+            # The value itself must not travel: msgspec names the path and the expected type, the cause is cut.
+            reason = str(error) if isinstance(error, msgspec.ValidationError) else "malformed"
+            raise DecodeError(
+                f"{query}: column {names[column]} does not fit {struct.__name__}: {reason}",
+                query=query,
+                dialect=dialect,
+            ) from None
+        return struct(**dict(zip(names, values, strict=True)))
+
+    return decode
+
+
+def value_decoder(kind: type, dialect: Dialect) -> Callable[[Any], Any] | None:
+    """Return the converter of a single value (`$` queries)."""
+    return converter(kind, dialect)

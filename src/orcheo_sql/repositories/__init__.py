@@ -1,0 +1,1 @@
+"""Thin classes between callers and the SQL files: one per subsystem, for both databases."""

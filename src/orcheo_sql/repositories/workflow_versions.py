@@ -1,0 +1,216 @@
+"""Versions of workflows: numbered, immutable but for their runnable config."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+from uuid import UUID, uuid4
+
+from .._documents import EncodingError, encode_definition
+from .._errors import ValidationError, WorkflowNotFoundError, WorkflowVersionNotFoundError
+from .._pages import Page, check_limit, decode_cursor, encode_cursor, page_of
+from .._search import BOUNDARY, search_text
+from ..rules import diff_graphs, effective_config, optional_text, parse_runnable_config, require_text
+from ..structs import VersionDiff
+from .base import DEFAULT_PAGE, LARGEST_PAGE, NO_LIMIT, as_uuid, audit_event
+from .workflow_catalog import WorkflowCatalog
+
+if TYPE_CHECKING:
+    from .._documents import JsonText
+    from .._query_types import Workflows
+    from ..structs import WorkflowVersion
+
+
+class WorkflowVersions(WorkflowCatalog):
+    """The part of `WorkflowRepository` about versions."""
+
+    q: Workflows
+
+    async def create_version(
+        self,
+        workflow_id: UUID,
+        *,
+        graph: Mapping[str, Any],
+        metadata: Mapping[str, Any],
+        runnable_config: Any = None,
+        notes: str | None,
+        created_by: str,
+    ) -> WorkflowVersion:
+        """Create the next version of a workflow, archived or not; its number is the highest plus one.
+
+        Args:
+            workflow_id: the workflow.
+            graph: any JSON document; kept as it is, and found by search.
+            metadata: any JSON document.
+            runnable_config: what runs of this version get unless they override it; an empty one counts as None.
+            notes: free text.
+            created_by: who does this, also for the audit trail.
+
+        Raises:
+            ValidationError: a value breaks its rule; TypeError as well when it can't be written as JSON.
+            WorkflowNotFoundError: there is no such workflow.
+        """
+        workflow_id = as_uuid(workflow_id, "workflow_id")
+        document = _mapping(graph, "graph")
+        config, default, default_text = _run_config(runnable_config or None)
+        now = self._now()
+        created = await self.q.insert_version(
+            id=uuid4(),
+            workflow_id=workflow_id,
+            graph=encode_definition(document, name="graph"),
+            metadata=encode_definition(_mapping(metadata, "metadata"), name="metadata"),
+            runnable_config=config,
+            default_run_config=default,
+            default_run_text=default_text,
+            created_by=require_text(created_by, "created_by"),
+            notes=optional_text(notes, "notes"),
+            now=now,
+            event=audit_event(created_by, "version_created", now),
+            graph_text=search_text(document),
+        )
+        if created is None:
+            raise WorkflowNotFoundError(str(workflow_id))
+        return created
+
+    async def list_versions(self, workflow_id: UUID) -> list[WorkflowVersion]:
+        """Return all versions of a workflow by ascending number.
+
+        Raises:
+            WorkflowNotFoundError: there is no such workflow.
+        """
+        workflow_id = as_uuid(workflow_id, "workflow_id")
+        rows = await self.q.list_versions(workflow_id=workflow_id, after_version=0, limit=NO_LIMIT)
+        if not rows:
+            await self._require_workflow(workflow_id)
+        return rows
+
+    async def page_versions(
+        self, workflow_id: UUID, *, limit: int = DEFAULT_PAGE, cursor: str | None = None
+    ) -> Page[WorkflowVersion]:
+        """Return up to `limit` (at most 1000) versions by ascending number, from a cursor on.
+
+        Raises:
+            WorkflowNotFoundError: there is no such workflow.
+        """
+        workflow_id = as_uuid(workflow_id, "workflow_id")
+        limit = check_limit(limit, maximum=LARGEST_PAGE)
+        (after,) = decode_cursor("versions", cursor, (int,)) if cursor is not None else (0,)
+        rows = await self.q.list_versions(workflow_id=workflow_id, after_version=after, limit=limit + 1)
+        if not rows:
+            await self._require_workflow(workflow_id)
+        return page_of(rows, limit, lambda v: encode_cursor("versions", v.version))
+
+    async def get_version_by_number(self, workflow_id: UUID, version_number: int) -> WorkflowVersion:
+        """Return one version by its number.
+
+        Raises:
+            WorkflowNotFoundError: there is no such workflow.
+            WorkflowVersionNotFoundError: it has no such version.
+        """
+        workflow_id = as_uuid(workflow_id, "workflow_id")
+        number = _number(version_number)
+        found = await self.q.get_version_by_number(workflow_id=workflow_id, version=number) if number else None
+        if found is None:
+            await self._require_workflow(workflow_id)
+            raise WorkflowVersionNotFoundError(f"v{version_number}")
+        return found
+
+    async def get_version(self, version_id: UUID) -> WorkflowVersion:
+        """Return one version by its id.
+
+        Raises:
+            WorkflowVersionNotFoundError: there is none.
+        """
+        version_id = as_uuid(version_id, "version_id")
+        found = await self.q.get_version(id=version_id)
+        if found is None:
+            raise WorkflowVersionNotFoundError(str(version_id))
+        return found
+
+    async def get_latest_version(self, workflow_id: UUID) -> WorkflowVersion:
+        """Return the version with the highest number.
+
+        Raises:
+            WorkflowNotFoundError: there is no such workflow.
+            WorkflowVersionNotFoundError: it has no version yet.
+        """
+        workflow_id = as_uuid(workflow_id, "workflow_id")
+        found = await self.q.get_latest_version(workflow_id=workflow_id)
+        if found is None:
+            await self._require_workflow(workflow_id)
+            raise WorkflowVersionNotFoundError("latest")
+        return found
+
+    async def update_version_runnable_config(
+        self, workflow_id: UUID, *, version_number: int, runnable_config: Any, actor: str
+    ) -> WorkflowVersion:
+        """Replace the runnable config of one version, and nothing else of it.
+
+        Raises:
+            ValidationError: the config breaks a rule.
+            WorkflowNotFoundError: there is no such workflow.
+            WorkflowVersionNotFoundError: it has no such version.
+        """
+        workflow_id = as_uuid(workflow_id, "workflow_id")
+        config, default, default_text = _run_config(runnable_config)
+        number = _number(version_number)
+        now = self._now()
+        updated = number and await self.q.update_version_runnable_config(
+            workflow_id=workflow_id,
+            version=number,
+            runnable_config=config,
+            default_run_config=default,
+            default_run_text=default_text,
+            now=now,
+            event=audit_event(actor, "version_runnable_config_updated", now),
+        )
+        if not updated:
+            await self._require_workflow(workflow_id)
+            raise WorkflowVersionNotFoundError(f"v{version_number}")
+        return updated
+
+    async def diff_versions(self, workflow_id: UUID, base_version: int, target_version: int) -> VersionDiff:
+        """Compare the graphs of two versions as a unified diff of their JSON.
+
+        Raises:
+            WorkflowNotFoundError: there is no such workflow.
+            WorkflowVersionNotFoundError: it lacks one of the versions.
+        """
+        workflow_id = as_uuid(workflow_id, "workflow_id")
+        rows = await self.q.list_versions_by_number(
+            workflow_id=workflow_id, base=_number(base_version), target=_number(target_version)
+        )
+        graphs = {row.version: row.graph for row in rows}
+        for number in (base_version, target_version):
+            if number not in graphs:
+                await self._require_workflow(workflow_id)
+                raise WorkflowVersionNotFoundError(f"v{number}")
+        diff = diff_graphs(graphs[base_version], graphs[target_version], base_version, target_version)
+        return VersionDiff(base_version, target_version, diff)
+
+
+def _run_config(value: Any) -> tuple[JsonText | None, JsonText, str]:
+    """Return a version's config as given, what runs get from it, and the words they are found by."""
+    parsed = parse_runnable_config(value)
+    effective = effective_config(parsed, None)
+    kept = None if parsed is None else encode_definition(parsed, name="runnable_config")
+    return kept, encode_definition(effective, name="runnable_config"), config_text(effective)
+
+
+def config_text(config: Mapping[str, Any]) -> str:
+    """Return the search text of a run's config: its name and tags, set off from what stands before it."""
+    words = search_text(config.get("run_name") or "", *config.get("tags", ()))
+    return f" {BOUNDARY} {words}" if words else ""
+
+
+def _mapping(value: object, name: str) -> dict[str, Any]:
+    if not isinstance(value, Mapping):
+        raise EncodingError(f"{name} must be a JSON object, got {type(value).__name__}")
+    return dict(value)
+
+
+def _number(value: object) -> int:
+    """Return a version number that can exist, or 0."""
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise ValidationError(f"a version number must be a whole number, got {type(value).__name__}")
+    return value if 0 < value < 2**31 else 0
