@@ -34,7 +34,9 @@ class _Adapter:
     dialect: Dialect
 
     def __init__(self, catalog: Catalog | None = None):
-        self._queries = {q.qualified_name: CompiledQuery(q) for q in catalog or load_catalog(self.dialect)}
+        self._queries = {
+            q.qualified_name: CompiledQuery(q) for q in catalog or load_catalog(self.dialect)
+        }
 
     def process_sql(self, name: str, _operation: SQLOperationType, sql: str) -> str:
         """Show a query as its driver gets it."""
@@ -67,7 +69,9 @@ class _Adapter:
         row = await self.select_one(connection, name, _sql, parameters)
         return row[0] if row else None
 
-    async def insert_update_delete(self, connection: Any, name: str, _sql: str, parameters: Any) -> int:
+    async def insert_update_delete(
+        self, connection: Any, name: str, _sql: str, parameters: Any
+    ) -> int:
         """Return how many rows changed."""
         return (await self._run(connection, name, parameters)).count
 
@@ -77,7 +81,9 @@ class SqliteAdapter(_Adapter):
 
     dialect: Dialect = "sqlite"
 
-    async def _execute(self, connection: aiosqlite.Connection, query: CompiledQuery, args: Any) -> Rows:
+    async def _execute(
+        self, connection: aiosqlite.Connection, query: CompiledQuery, args: Any
+    ) -> Rows:
         from .engines.sqlite import run_atomically, run_statements
 
         run = run_atomically if len(query.statements) > 1 else run_statements
@@ -90,7 +96,9 @@ class PostgresAdapter(_Adapter):
 
     dialect: Dialect = "postgres"
 
-    async def _execute(self, connection: psycopg.AsyncConnection[Any], query: CompiledQuery, args: Any) -> Rows:
+    async def _execute(
+        self, connection: psycopg.AsyncConnection[Any], query: CompiledQuery, args: Any
+    ) -> Rows:
         from .engines.postgres import run_query
 
         return await run_query(connection, query, args, None)
@@ -133,4 +141,3 @@ async def postgres_connection(dsn: str) -> AsyncIterator[psycopg.AsyncConnection
     async with await psycopg.AsyncConnection.connect(dsn, autocommit=True) as connection:
         adapt(connection)
         yield connection
-

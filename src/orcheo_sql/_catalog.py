@@ -88,7 +88,9 @@ class Query:
             return None
         found = SCALARS.get(name) or getattr(structs, name, None)
         if not isinstance(found, type):
-            raise QueryError(f"{self.place}: {self.name}: no struct is named {name!r} (tag Returns)")
+            raise QueryError(
+                f"{self.place}: {self.name}: no struct is named {name!r} (tag Returns)"
+            )
         return found
 
 
@@ -118,7 +120,9 @@ def sql_root() -> Path:
     for candidate in (here.parent / "sql", here.parents[2] / "sql"):
         if (candidate / "sqlite").is_dir():
             return candidate
-    raise QueryError(f"the SQL files are missing: neither {here.parent / 'sql'} nor a checkout's sql/ exists")
+    raise QueryError(
+        f"the SQL files are missing: neither {here.parent / 'sql'} nor a checkout's sql/ exists"
+    )
 
 
 class Catalog:
@@ -139,7 +143,9 @@ class Catalog:
         try:
             return self._queries[qualified_name]
         except KeyError:
-            raise UnknownQueryError(f"no query is named {qualified_name!r} in {self.dialect}") from None
+            raise UnknownQueryError(
+                f"no query is named {qualified_name!r} in {self.dialect}"
+            ) from None
 
     def __contains__(self, qualified_name: object) -> bool:
         return qualified_name in self._queries
@@ -163,7 +169,9 @@ class Catalog:
         return Queries(adapter, False).load_from_tree(tree)
 
 
-def load_catalog(dialect: Dialect, *, overrides: Path | None = None, root: Path | None = None) -> Catalog:
+def load_catalog(
+    dialect: Dialect, *, overrides: Path | None = None, root: Path | None = None
+) -> Catalog:
     """Load one tree, and let single queries be replaced from a folder of the same layout.
 
     Args:
@@ -178,7 +186,9 @@ def load_catalog(dialect: Dialect, *, overrides: Path | None = None, root: Path 
     queries, data = _read_tree(folder, dialect)
     if overrides is not None:
         if not overrides.is_dir():
-            raise QueryError(f"{overrides}: the folder of SQL overrides does not exist (ORCHEO_SQL_OVERRIDE_DIR)")
+            raise QueryError(
+                f"{overrides}: the folder of SQL overrides does not exist (ORCHEO_SQL_OVERRIDE_DIR)"
+            )
         replaced, replaced_data = _read_tree(overrides / dialect / "queries", dialect)
         for name, query in replaced.items():
             queries[name] = _checked_override(query, queries.get(name))
@@ -203,8 +213,14 @@ def _checked_override(query: Query, original: Query | None) -> Query:
             f"the query it replaces ({', '.join(original.parameters)})"
         )
     if query.writes and not original.writes:
-        raise ContractMismatchError(f"{query.place}: {query.qualified_name} writes, the query it replaces only reads")
-    tags = {**query.tags, "Returns": original.tags["Returns"]} if "Returns" in original.tags else query.tags
+        raise ContractMismatchError(
+            f"{query.place}: {query.qualified_name} writes, the query it replaces only reads"
+        )
+    tags = (
+        {**query.tags, "Returns": original.tags["Returns"]}
+        if "Returns" in original.tags
+        else query.tags
+    )
     return replace(query, tags=tags, doc=query.doc or original.doc, overridden=True)
 
 
@@ -215,7 +231,9 @@ def _read_tree(folder: Path, dialect: Dialect) -> tuple[dict[str, Query], dict[s
         for query, datum in read_file(path, path.parent.name, dialect):
             name = query.qualified_name
             if name in queries:
-                raise DuplicateQueryError(f"{query.place}: {name} is already defined at {queries[name].place}")
+                raise DuplicateQueryError(
+                    f"{query.place}: {name} is already defined at {queries[name].place}"
+                )
             queries[name], data[name] = query, datum
     return queries, data
 
@@ -246,7 +264,9 @@ def read_file(path: Path, namespace: str, dialect: Dialect) -> Iterator[tuple[Qu
             raise QueryError(f"{path}:{line}: {str(error).split(' at ' + str(path))[0]}") from None
         shape = _SHAPES.get(datum.operation_type)
         if shape is None:
-            raise QueryError(f"{path}:{line}: operators <!, *! and # are not used here; write ^ or $ with RETURNING, or pass rows as JSON")
+            raise QueryError(
+                f"{path}:{line}: operators <!, *! and # are not used here; write ^ or $ with RETURNING, or pass rows as JSON"
+            )
         doc, tags = _doc_and_tags(datum.doc_comments)
         yield (
             Query(

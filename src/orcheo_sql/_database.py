@@ -115,7 +115,9 @@ class Database(_Unit):
         self._observation = Observation(self.settings.slow_query_seconds, observer)
         self._engines: dict[Location, Engine] = {}
         self._query_classes: dict[str, Mapping[str, type[BoundQueries]]] = {}
-        self._current: ContextVar[Transaction | None] = ContextVar("orcheo_sql_unit_of_work", default=None)
+        self._current: ContextVar[Transaction | None] = ContextVar(
+            "orcheo_sql_unit_of_work", default=None
+        )
         self._is_open = False
 
     async def open(self) -> Self:
@@ -164,7 +166,10 @@ class Database(_Unit):
         return await self.open()
 
     async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         await self.close()
 
@@ -229,11 +234,15 @@ class Database(_Unit):
             states = await self._migrator(engine).status()
         except OrcheoSqlError as error:
             return msgspec.structs.replace(health, error=str(error))
-        return msgspec.structs.replace(health, schema_version=sum(s.applied_at is not None for s in states))
+        return msgspec.structs.replace(
+            health, schema_version=sum(s.applied_at is not None for s in states)
+        )
 
     def _migrator(self, engine: Engine) -> Migrator:
         dsn = self.settings.postgres_migration_dsn
-        return Migrator(engine, dsn=dsn.get_secret_value() if dsn and engine.dialect == "postgres" else None)
+        return Migrator(
+            engine, dsn=dsn.get_secret_value() if dsn and engine.dialect == "postgres" else None
+        )
 
     @property
     def current(self) -> Transaction | None:
@@ -259,7 +268,9 @@ class Database(_Unit):
 
     def _require_open(self) -> None:
         if not self._engines:
-            raise TransactionError("the database is not open: use `async with Database() as db:` or `await db.open()`")
+            raise TransactionError(
+                "the database is not open: use `async with Database() as db:` or `await db.open()`"
+            )
 
 
 @asynccontextmanager

@@ -40,7 +40,7 @@ from uuid import UUID
 
 import msgspec
 
-from orcheo_sql._errors import ValidationError
+from ._errors import ValidationError
 
 MAX_DEPTH = 200
 """Levels of arrays and objects inside each other that a document may have."""

@@ -155,7 +155,13 @@ class MigrationSession(Protocol):
 class Migrator:
     """Brings one database to the schema of this library, or says why it can't."""
 
-    def __init__(self, engine: SqliteEngine | PostgresEngine, *, dsn: str | None = None, root: Path | None = None):
+    def __init__(
+        self,
+        engine: SqliteEngine | PostgresEngine,
+        *,
+        dsn: str | None = None,
+        root: Path | None = None,
+    ):
         """Use an open engine; `dsn` is a direct connection for migrations behind a pooler."""
         self._engine = engine
         self._dsn = dsn
@@ -166,7 +172,9 @@ class Migrator:
         """List every migration with the time it was applied; writes nothing."""
         applied = {row.version: row for row in await self._checked(write=False)}
         return [
-            MigrationState(m.version, m.name, applied[m.version].applied_at if m.version in applied else None)
+            MigrationState(
+                m.version, m.name, applied[m.version].applied_at if m.version in applied else None
+            )
             for m in self.migrations
         ]
 
@@ -223,7 +231,12 @@ class Migrator:
         marks = "$1, $2, $3, $4" if self.dialect == "postgres" else "?, ?, ?, ?"
         await session.run(
             f"INSERT INTO {TABLE} (version, name, checksum, applied_at) VALUES ({marks})",  # noqa: S608 - constants
-            (migration.version, migration.name, migration.checksum, instant_text(datetime.now(UTC))),
+            (
+                migration.version,
+                migration.name,
+                migration.checksum,
+                instant_text(datetime.now(UTC)),
+            ),
         )
 
     async def _checked(self, *, write: bool) -> list[Applied]:
@@ -261,11 +274,15 @@ class Migrator:
         if self._engine.dialect == "sqlite":
             from ._migrate_sqlite import sqlite_session
 
-            async with sqlite_session(cast("SqliteEngine", self._engine), _FOREIGN, write=write) as session:
+            async with sqlite_session(
+                cast("SqliteEngine", self._engine), _FOREIGN, write=write
+            ) as session:
                 yield session
         else:
             from ._migrate_postgres import postgres_session
 
             engine = cast("PostgresEngine", self._engine)
-            async with postgres_session(engine, self._dsn, _FOREIGN, _LOCK_KEY, write=write) as session:
+            async with postgres_session(
+                engine, self._dsn, _FOREIGN, _LOCK_KEY, write=write
+            ) as session:
                 yield session

@@ -17,14 +17,18 @@ from .engines.postgres import PostgresEngine, translate
 class PostgresSession:
     """Bookkeeping statements on one connection."""
 
-    def __init__(self, connection: psycopg.AsyncConnection[Any], foreign: frozenset[tuple[str, str]]):
+    def __init__(
+        self, connection: psycopg.AsyncConnection[Any], foreign: frozenset[tuple[str, str]]
+    ):
         self._connection = connection
         self._foreign = foreign
 
     async def _rows(self, statement: str, args: Sequence[Any] = ()) -> list[Any]:
         cursor = psycopg.AsyncRawCursor(self._connection)
         try:
-            await cursor.execute(cast("LiteralString", statement), list(args) or None, prepare=False)
+            await cursor.execute(
+                cast("LiteralString", statement), list(args) or None, prepare=False
+            )
             return await cursor.fetchall() if cursor.description else []
         except psycopg.Error as error:
             raise translate(error, query=None) from error
@@ -53,7 +57,12 @@ class PostgresSession:
 
 @asynccontextmanager
 async def postgres_session(
-    engine: PostgresEngine, dsn: str | None, foreign: frozenset[tuple[str, str]], lock_key: int, *, write: bool
+    engine: PostgresEngine,
+    dsn: str | None,
+    foreign: frozenset[tuple[str, str]],
+    lock_key: int,
+    *,
+    write: bool,
 ) -> AsyncIterator[PostgresSession]:
     """Open a transaction, holding the advisory lock when it is going to write; on a direct connection if there is one."""
     if dsn is None:
@@ -74,7 +83,11 @@ async def postgres_session(
 
 @asynccontextmanager
 async def _transaction(
-    connection: psycopg.AsyncConnection[Any], foreign: frozenset[tuple[str, str]], lock_key: int, *, write: bool
+    connection: psycopg.AsyncConnection[Any],
+    foreign: frozenset[tuple[str, str]],
+    lock_key: int,
+    *,
+    write: bool,
 ) -> AsyncIterator[PostgresSession]:
     session = PostgresSession(connection, foreign)
     async with connection.transaction():

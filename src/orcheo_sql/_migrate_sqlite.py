@@ -21,7 +21,9 @@ class SqliteSession:
 
     async def _rows(self, statement: str, args: Sequence[Any] = ()) -> list[Any]:
         try:
-            return await self._transaction.run_raw(lambda raw: raw.execute(statement, args).fetchall())
+            return await self._transaction.run_raw(
+                lambda raw: raw.execute(statement, args).fetchall()
+            )
         except sqlite3.Error as error:
             raise translate(error, query=None) from error
 
@@ -31,7 +33,9 @@ class SqliteSession:
 
     async def applied(self) -> list[Applied] | None:
         """Return the bookkeeping rows, or None when there is no such table."""
-        if not await self._rows("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?", (TABLE,)):
+        if not await self._rows(
+            "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?", (TABLE,)
+        ):
             return None
         rows = await self._rows(
             f"SELECT version, name, checksum, applied_at FROM {TABLE} ORDER BY version"  # noqa: S608 - constant

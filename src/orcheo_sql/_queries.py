@@ -39,7 +39,10 @@ def bound_classes(catalog: Catalog) -> Mapping[str, type[BoundQueries]]:
         namespace: type(
             namespace.title(),
             (BoundQueries,),
-            {"__slots__": (), **{q.name: _method(CompiledQuery(q)) for q in catalog.namespace(namespace)}},
+            {
+                "__slots__": (),
+                **{q.name: _method(CompiledQuery(q)) for q in catalog.namespace(namespace)},
+            },
         )
         for namespace in catalog.namespaces
     }

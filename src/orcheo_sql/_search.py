@@ -33,8 +33,8 @@ from typing import Any, Literal
 
 import msgspec
 
-from orcheo_sql._documents import MAX_DEPTH, JsonText, encode_record
-from orcheo_sql._errors import SearchQueryError
+from ._documents import MAX_DEPTH, JsonText, encode_record
+from ._errors import SearchQueryError
 
 BOUNDARY = "\ue000"
 """Stands between two values in a token stream; no text has it as a token."""
@@ -42,11 +42,6 @@ BOUNDARY = "\ue000"
 MAX_TOKEN = 64
 MAX_UNITS = 32
 MAX_QUERY = 2000
-MAX_DISTINCT_BYTES = 1_000_000
-"""Bytes of different tokens in one stream; what comes after them can't be found.
-
-A tsvector addresses 1 MiB; beyond it ``array_to_tsvector`` does not fail but silently loses words.
-"""
 
 # Latin, Greek and Cyrillic accents; marks around symbols; soft hyphens; variation selectors.
 _DROPPED = re.compile("[\u0300-\u036f\u20d0-\u20ff\u00ad\ufe00-\ufe0f\U000e0100-\U000e01ef]")
@@ -68,10 +63,12 @@ _TYPED_FORMS = str.maketrans({**dict.fromkeys("“”„‟«»＂", '"'), "－"
 
 
 def search_text(*values: Any) -> str:
-    """Return the token stream of texts and documents; keys of objects are not part of it."""
+    """Return the token stream of texts and documents; keys of objects are not part of it.
+
+    Streams can be joined with `BOUNDARY` between them. An empty one means nothing to be found by.
+    """
     text = "\0".join(part.replace("\0", " ") for part in _texts(values))
-    tokens = _within_limit(_tokens(text))
-    return re.sub("\0( \0)*", BOUNDARY, " ".join(tokens)).strip(f" {BOUNDARY}")
+    return re.sub("\0( \0)*", BOUNDARY, " ".join(_tokens(text))).strip(f" {BOUNDARY}")
 
 
 class SearchTerm(msgspec.Struct, frozen=True):
@@ -246,15 +243,3 @@ def _token_pattern(marks: str) -> re.Pattern[str]:
 def _ends_in_token(text: str) -> bool:
     last = _fold(text)[-1:]
     return last.isalnum() or unicodedata.category(last or " ") in ("Mn", "Mc")
-
-
-def _within_limit(tokens: list[str]) -> list[str]:
-    """Cut a stream where its different tokens become too many for PostgreSQL."""
-    if sum(map(len, tokens)) * 4 <= MAX_DISTINCT_BYTES:
-        return tokens
-    size = 0
-    for token in dict.fromkeys(tokens):
-        size += len(token.encode())
-        if size > MAX_DISTINCT_BYTES:
-            return tokens[: tokens.index(token)]
-    return tokens

@@ -22,7 +22,13 @@ Kind = Literal["bool", "float", "int", "instant", "json", "text", "uuid"]
 Decoder = Callable[[Sequence[Any]], Any]
 T = TypeVar("T")
 
-SCALARS: dict[str, type] = {"int": int, "str": str, "bool": bool, "UUID": UUID, "datetime": datetime}
+SCALARS: dict[str, type] = {
+    "int": int,
+    "str": str,
+    "bool": bool,
+    "UUID": UUID,
+    "datetime": datetime,
+}
 """What `Returns:` may name beside a struct."""
 
 

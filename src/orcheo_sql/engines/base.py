@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("orcheo_sql")
 
-_PLACEHOLDER = re.compile(r"""(?P<quoted>'(?:''|[^'])*'|"(?:""|[^"])*")|(?P<cast>::)|:(?P<name>\w+)""")
+_PLACEHOLDER = re.compile(
+    r"""(?P<quoted>'(?:''|[^'])*'|"(?:""|[^"])*")|(?P<cast>::)|:(?P<name>\w+)"""
+)
 _CUSTOM_PLAN = re.compile(r"^custom if (.+)$")
 
 
@@ -59,7 +61,9 @@ class CompiledQuery:
             self.statements = tuple(label + s for s in query.statements)
         self.sql = self.statements[0]
         custom = _CUSTOM_PLAN.match(query.tags.get("Plan", ""))
-        self.custom_plan_if = frozenset(n.strip() for n in custom.group(1).split(",")) if custom else frozenset()
+        self.custom_plan_if = (
+            frozenset(n.strip() for n in custom.group(1).split(",")) if custom else frozenset()
+        )
 
     @property
     def needs_columns(self) -> bool:
@@ -93,18 +97,26 @@ class CompiledQuery:
     def _compile(self, columns: tuple[str, ...] | None) -> Decoder:
         returns = self.query.returns
         if columns is None or returns is None:
-            raise ContractMismatchError(f"{self.query.place}: {self.name} returns no columns, or has no tag Returns")
+            raise ContractMismatchError(
+                f"{self.query.place}: {self.name} returns no columns, or has no tag Returns"
+            )
         if issubclass(returns, msgspec.Struct):
             return row_decoder(returns, columns, self.dialect, self.name)
         if len(columns) != 1:
-            raise ContractMismatchError(f"{self.query.place}: {self.name} returns {len(columns)} columns for one value")
+            raise ContractMismatchError(
+                f"{self.query.place}: {self.name} returns {len(columns)} columns for one value"
+            )
         convert = value_decoder(returns, self.dialect)
         return lambda row: row[0] if convert is None or row[0] is None else convert(row[0])
 
     def _wrong_arguments(self, params: Mapping[str, Any]) -> ContractMismatchError:
         missing = sorted(self._names - params.keys())
         extra = sorted(params.keys() - self._names)
-        parts = [f"{label} {', '.join(names)}" for label, names in (("missing", missing), ("unknown", extra)) if names]
+        parts = [
+            f"{label} {', '.join(names)}"
+            for label, names in (("missing", missing), ("unknown", extra))
+            if names
+        ]
         return ContractMismatchError(f"{self.query.place}: {self.name}: {'; '.join(parts)}")
 
 
@@ -148,7 +160,9 @@ class Observation:
     slow_query_seconds: float
     observer: Observer | None = None
 
-    def record(self, query: str, dialect: Dialect, started: float, error: BaseException | None = None) -> None:
+    def record(
+        self, query: str, dialect: Dialect, started: float, error: BaseException | None = None
+    ) -> None:
         """Report one execution that began at `started` (`time.perf_counter`)."""
         seconds = time.perf_counter() - started
         if seconds >= self.slow_query_seconds:
@@ -156,7 +170,9 @@ class Observation:
         elif logger.isEnabledFor(logging.DEBUG):
             logger.debug("query %s on %s: %.6f s", query, dialect, seconds)
         if self.observer is not None:
-            self.observer(QueryTiming(query, dialect, seconds, type(error).__name__ if error else None))
+            self.observer(
+                QueryTiming(query, dialect, seconds, type(error).__name__ if error else None)
+            )
 
 
 class PoolFigures(msgspec.Struct, frozen=True):

@@ -79,7 +79,11 @@ def translate(error: psycopg.Error, *, query: str | None) -> OrcheoSqlError:
     kind = _BY_STATE.get(state)
     if kind is None and state.startswith("08"):
         kind = ConnectionLostError
-    if kind is None and not state and isinstance(error, (psycopg.OperationalError, psycopg.InterfaceError)):
+    if (
+        kind is None
+        and not state
+        and isinstance(error, (psycopg.OperationalError, psycopg.InterfaceError))
+    ):
         kind = ConnectionLostError
     if kind is not None and issubclass(kind, ConflictError):
         # DETAIL would show the offending value; the primary message names table and constraint only.
@@ -147,7 +151,10 @@ def worth_retrying(error: psycopg.OperationalError) -> bool:
         return False
     # libpq does not give the SQLSTATE of a refused connection to the client.
     text = str(error)
-    return not any(sign in text for sign in ("password authentication failed", "does not exist", "no pg_hba.conf entry"))
+    return not any(
+        sign in text
+        for sign in ("password authentication failed", "does not exist", "no pg_hba.conf entry")
+    )
 
 
 class PostgresEngine:
@@ -185,7 +192,9 @@ class PostgresEngine:
         self.server_version = 0
         self._pool: Pool = psycopg_pool.AsyncConnectionPool(
             dsn,
-            connection_class=_connection_class(lambda: 0.0 if self._closing else self._connect_timeout),
+            connection_class=_connection_class(
+                lambda: 0.0 if self._closing else self._connect_timeout
+            ),
             kwargs={"autocommit": True, "application_name": application_name},
             min_size=min_size,
             max_size=max_size,
@@ -226,7 +235,8 @@ class PostgresEngine:
                     f'the database does not exist ({self.location}); create it with: CREATE DATABASE "{name}";'
                 ) from None
             raise ConnectionLostError(
-                f"can't connect to PostgreSQL ({self.location}): {_without_secrets(error)}", dialect="postgres"
+                f"can't connect to PostgreSQL ({self.location}): {_without_secrets(error)}",
+                dialect="postgres",
             ) from None
 
     async def close(self) -> None:
@@ -257,7 +267,9 @@ class PostgresEngine:
         deadline = time.monotonic() + self._pool_timeout
         while True:
             try:
-                connection = await self._pool.getconn(timeout=max(deadline - time.monotonic(), 0.001))
+                connection = await self._pool.getconn(
+                    timeout=max(deadline - time.monotonic(), 0.001)
+                )
             except psycopg_pool.PoolTimeout:
                 raise PoolTimeoutError(
                     f"no connection to PostgreSQL became free within {self._pool_timeout:g} s ({self.location}); "
@@ -287,7 +299,11 @@ class PostgresEngine:
                 return query.result(rows)
             except psycopg.Error as raised:
                 error = raised
-                repeat = not query.writes and is_connection_failure(raised) and time.monotonic() < deadline
+                repeat = (
+                    not query.writes
+                    and is_connection_failure(raised)
+                    and time.monotonic() < deadline
+                )
                 if not repeat:
                     raise translate(raised, query=query.name) from raised
             finally:
@@ -306,7 +322,9 @@ class PostgresEngine:
                 yield
         except TimeoutError:
             raise StatementTimeoutError(
-                f"{query.name}: {_HINTS[StatementTimeoutError]}", query=query.name, dialect="postgres"
+                f"{query.name}: {_HINTS[StatementTimeoutError]}",
+                query=query.name,
+                dialect="postgres",
             ) from None
 
     @asynccontextmanager
@@ -408,7 +426,10 @@ class PostgresTransaction:
         """Undo everything, waited for even while the caller is being cancelled; its failure never hides the cause."""
 
         async def undo() -> None:
-            if self._connection.pgconn.transaction_status in (TransactionStatus.INTRANS, TransactionStatus.INERROR):
+            if self._connection.pgconn.transaction_status in (
+                TransactionStatus.INTRANS,
+                TransactionStatus.INERROR,
+            ):
                 await self._connection.execute("ROLLBACK", prepare=False)
 
         await _finish(undo(), self._connection)
@@ -503,4 +524,3 @@ def _milliseconds(seconds: float) -> str:
 def _without_secrets(error: BaseException) -> str:
     """Return the first line of an error; libpq names host, role and database there, never the password."""
     return (str(error).strip().splitlines() or [""])[0]
-

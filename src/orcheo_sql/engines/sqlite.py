@@ -66,7 +66,12 @@ _CONSTRAINTS: dict[int, type[StoreError]] = {
     sqlite3.SQLITE_CONSTRAINT_NOTNULL: NotNullViolationError,
 }
 _BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
-_UNREADABLE = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY)
+_UNREADABLE = (
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_READONLY,
+)
 
 
 def translate(error: sqlite3.Error, *, query: str | None) -> OrcheoSqlError:
@@ -87,7 +92,9 @@ def translate(error: sqlite3.Error, *, query: str | None) -> OrcheoSqlError:
         )
     if code == sqlite3.SQLITE_INTERRUPT:
         return StatementTimeoutError(
-            f"{where}took longer than ORCHEO_STATEMENT_TIMEOUT_SECONDS", query=query, dialect="sqlite"
+            f"{where}took longer than ORCHEO_STATEMENT_TIMEOUT_SECONDS",
+            query=query,
+            dialect="sqlite",
         )
     if code & 0xFF in _UNREADABLE:
         return ConnectionLostError(f"{where}{error}", query=query, dialect="sqlite")
@@ -111,7 +118,11 @@ class Connection(aiosqlite.Connection):
         connection next finds it at rest. A statement that outlives `timeout` seconds is interrupted.
         """
         future = self.submit(function, *args)
-        timer = asyncio.get_running_loop().call_later(timeout, self._conn.interrupt) if timeout else None
+        timer = (
+            asyncio.get_running_loop().call_later(timeout, self._conn.interrupt)
+            if timeout
+            else None
+        )
         try:
             return await asyncio.shield(future)
         except asyncio.CancelledError:
@@ -329,9 +340,13 @@ class SqliteEngine:
         started = time.perf_counter()
         try:
             async with self._reader() as reader:
-                await reader.run(lambda raw: raw.execute("SELECT 1").fetchone(), timeout=self._timeout)
+                await reader.run(
+                    lambda raw: raw.execute("SELECT 1").fetchone(), timeout=self._timeout
+                )
         except (sqlite3.Error, OrcheoSqlError) as error:
-            return DatabaseHealth("sqlite", self.location, False, sqlite3.sqlite_version, error=str(error))
+            return DatabaseHealth(
+                "sqlite", self.location, False, sqlite3.sqlite_version, error=str(error)
+            )
         size = len(self._readers) + 1
         return DatabaseHealth(
             "sqlite",
@@ -456,5 +471,6 @@ def _create_private(path: Path) -> None:
         path.touch(mode=FILE_MODE, exist_ok=True)
     except OSError as error:
         raise ConnectionLostError(
-            f"can't create the database file {path}: {error.strerror} (ORCHEO_DATABASE_PATH)", dialect="sqlite"
+            f"can't create the database file {path}: {error.strerror} (ORCHEO_DATABASE_PATH)",
+            dialect="sqlite",
         ) from error

@@ -46,7 +46,9 @@ if TYPE_CHECKING:
     from .._query_types import Workflows
     from ..structs import AuditEntry, Workflow, WorkflowDraftAccess, WorkflowSummary
 
-_HANDLE_RULES = frozenset({"uq_workflows__handle", "uq_workflows__active_handle", "workflows.handle"})
+_HANDLE_RULES = frozenset(
+    {"uq_workflows__handle", "uq_workflows__active_handle", "workflows.handle"}
+)
 
 
 class WorkflowCatalog(Repository):
@@ -119,7 +121,9 @@ class WorkflowCatalog(Repository):
             raise WorkflowNotFoundError(str(workflow_id))
         return found
 
-    async def resolve_workflow_ref(self, workflow_ref: str, *, include_archived: bool = True) -> UUID:
+    async def resolve_workflow_ref(
+        self, workflow_ref: str, *, include_archived: bool = True
+    ) -> UUID:
         """Return the id that a handle or an id, in any spelling, stands for.
 
         An active workflow with the handle comes first, then (unless `include_archived` is off) the archived one that
@@ -130,7 +134,9 @@ class WorkflowCatalog(Repository):
         """
         handle, workflow_id = normalize_workflow_ref(workflow_ref)
         found = await self.q.resolve_workflow_ref(
-            handle=handle, id=workflow_id, include_archived=require_flag(include_archived, "include_archived")
+            handle=handle,
+            id=workflow_id,
+            include_archived=require_flag(include_archived, "include_archived"),
         )
         if found is None:
             raise WorkflowNotFoundError(handle)
@@ -141,7 +147,11 @@ class WorkflowCatalog(Repository):
         return await self._workflows(include_archived, EARLIEST, LOWEST_ID, NO_LIMIT)
 
     async def page_workflows(
-        self, *, include_archived: bool = False, limit: int = DEFAULT_PAGE, cursor: str | None = None
+        self,
+        *,
+        include_archived: bool = False,
+        limit: int = DEFAULT_PAGE,
+        cursor: str | None = None,
     ) -> Page[Workflow]:
         """Return up to `limit` (at most 1000) workflows in the order of their creation, from a cursor on.
 
@@ -157,11 +167,17 @@ class WorkflowCatalog(Repository):
         self, include_archived: bool, after_at: datetime, after_id: UUID, limit: int
     ) -> list[Workflow]:
         if require_flag(include_archived, "include_archived"):
-            return await self.q.list_workflows_with_archived(after_at=after_at, after_id=after_id, limit=limit)
+            return await self.q.list_workflows_with_archived(
+                after_at=after_at, after_id=after_id, limit=limit
+            )
         return await self.q.list_workflows(after_at=after_at, after_id=after_id, limit=limit)
 
     async def page_workflow_summaries(
-        self, *, include_archived: bool = False, limit: int = DEFAULT_PAGE, cursor: str | None = None
+        self,
+        *,
+        include_archived: bool = False,
+        limit: int = DEFAULT_PAGE,
+        cursor: str | None = None,
     ) -> Page[WorkflowSummary]:
         """Return what an overview shows, workflows with their latest version, in one statement and without graphs."""
         limit = check_limit(limit, maximum=LARGEST_PAGE)
@@ -175,7 +191,12 @@ class WorkflowCatalog(Repository):
         return page_of(rows, limit, lambda w: encode_cursor("summaries", w.created_at, w.id))
 
     async def search_workflows(
-        self, query: str, *, include_archived: bool = False, limit: int = DEFAULT_PAGE, cursor: str | None = None
+        self,
+        query: str,
+        *,
+        include_archived: bool = False,
+        limit: int = DEFAULT_PAGE,
+        cursor: str | None = None,
     ) -> Page[Workflow]:
         """Find workflows by the words of handle, name, description, tags and latest graph; newest first.
 
@@ -246,9 +267,13 @@ class WorkflowCatalog(Repository):
                         clear_chatkit_start_screen_prompts, "clear_chatkit_start_screen_prompts"
                     ),
                     models=models,
-                    clear_models=require_flag(clear_chatkit_supported_models, "clear_chatkit_supported_models"),
+                    clear_models=require_flag(
+                        clear_chatkit_supported_models, "clear_chatkit_supported_models"
+                    ),
                     draft_access=None if draft_access is None else parse_draft_access(draft_access),
-                    is_archived=None if is_archived is None else require_flag(is_archived, "is_archived"),
+                    is_archived=None
+                    if is_archived is None
+                    else require_flag(is_archived, "is_archived"),
                     now=now,
                     event=audit_event(actor, "workflow_updated", now),
                     unpublish_event=audit_event(actor, "workflow_unpublished", now),
@@ -258,7 +283,9 @@ class WorkflowCatalog(Repository):
                     tags_text=None if labels is None else search_text(*labels),
                 )
         except UniqueViolationError as error:
-            raise _handle_conflict(error, handle or (await self.get_workflow(workflow_id)).handle) from error
+            raise _handle_conflict(
+                error, handle or (await self.get_workflow(workflow_id)).handle
+            ) from error
         if updated is None:
             raise WorkflowNotFoundError(str(workflow_id))
         return updated
@@ -273,7 +300,9 @@ class WorkflowCatalog(Repository):
             workflow_id, name=None, description=None, tags=None, is_archived=True, actor=actor
         )
 
-    async def publish_workflow(self, workflow_id: UUID, *, require_login: bool, actor: str) -> Workflow:
+    async def publish_workflow(
+        self, workflow_id: UUID, *, require_login: bool, actor: str
+    ) -> Workflow:
         """Make an active workflow public.
 
         Raises:
@@ -290,7 +319,9 @@ class WorkflowCatalog(Repository):
             now=now,
             event=audit_event(actor, "workflow_published", now, require_login=require_login),
         )
-        return published or await self._wrong_publish_state(workflow_id, "Workflow is already published.")
+        return published or await self._wrong_publish_state(
+            workflow_id, "Workflow is already published."
+        )
 
     async def revoke_publish(self, workflow_id: UUID, *, actor: str) -> Workflow:
         """End the publication of an active workflow.
@@ -304,7 +335,9 @@ class WorkflowCatalog(Repository):
         revoked = await self.q.revoke_publish(
             id=workflow_id, now=now, event=audit_event(actor, "workflow_unpublished", now)
         )
-        return revoked or await self._wrong_publish_state(workflow_id, "Workflow is not currently published.")
+        return revoked or await self._wrong_publish_state(
+            workflow_id, "Workflow is not currently published."
+        )
 
     async def _wrong_publish_state(self, workflow_id: UUID, text: str) -> Workflow:
         """Raise the error for a publish change that found no row in the right state."""
@@ -335,7 +368,9 @@ def _given(value: Iterable[Any] | None, normalize: Any) -> Any:
     return None if value is None else normalize(value)
 
 
-def _position(kind: str, cursor: str | None, at: datetime, entity_id: UUID) -> tuple[datetime, UUID]:
+def _position(
+    kind: str, cursor: str | None, at: datetime, entity_id: UUID
+) -> tuple[datetime, UUID]:
     """Return where a page begins: at its cursor, or at the end given."""
     if cursor is None:
         return at, entity_id

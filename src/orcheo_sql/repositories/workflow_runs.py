@@ -25,7 +25,17 @@ from .._search import BOUNDARY, parse_search, search_text
 from ..codecs.encode import utc
 from ..rules import effective_config, require_text
 from ..structs import WorkflowRunStatus
-from .base import DEFAULT_PAGE, EARLIEST, HIGHEST_ID, LARGEST_PAGE, LATEST, LOWEST_ID, NO_LIMIT, as_uuid, audit_event
+from .base import (
+    DEFAULT_PAGE,
+    EARLIEST,
+    HIGHEST_ID,
+    LARGEST_PAGE,
+    LATEST,
+    LOWEST_ID,
+    NO_LIMIT,
+    as_uuid,
+    audit_event,
+)
 from .workflow_catalog import _position
 from .workflow_versions import WorkflowVersions, config_text
 
@@ -85,7 +95,10 @@ class WorkflowRuns(WorkflowVersions):
         if runnable_config:
             stored = await self._eligibility(workflow_id, version_id)
             effective = effective_config(stored.runnable_config, runnable_config)
-            config, words = encode_definition(effective, name="runnable_config"), config_text(effective)
+            config, words = (
+                encode_definition(effective, name="runnable_config"),
+                config_text(effective),
+            )
         now = self._now()
         created = await self.q.insert_run(
             id=uuid4(),
@@ -105,7 +118,9 @@ class WorkflowRuns(WorkflowVersions):
             raise WorkflowNotFoundError(str(workflow_id))
         return created
 
-    async def ensure_credential_health(self, workflow_id: UUID, *, actor: str | None = None) -> None:
+    async def ensure_credential_health(
+        self, workflow_id: UUID, *, actor: str | None = None
+    ) -> None:
         """Ask the credential service, if there is one; it may use the network, so never inside a unit of work.
 
         Raises:
@@ -123,7 +138,9 @@ class WorkflowRuns(WorkflowVersions):
         if report is not None and not report.is_healthy:
             raise CredentialHealthError(report)
 
-    async def _eligibility(self, workflow_id: UUID, version_id: UUID | None = None) -> RunEligibility:
+    async def _eligibility(
+        self, workflow_id: UUID, version_id: UUID | None = None
+    ) -> RunEligibility:
         """Say from what a run would be created, or raise why it can't be."""
         found = await self.q.get_run_eligibility(
             workflow_id=workflow_id, workflow_version_id=version_id or LOWEST_ID
@@ -155,7 +172,9 @@ class WorkflowRuns(WorkflowVersions):
         """
         now = self._now()
         run_id = as_uuid(run_id, "run_id")
-        started = await self.q.start_run(id=run_id, now=now, event=audit_event(actor, "run_started", now))
+        started = await self.q.start_run(
+            id=run_id, now=now, event=audit_event(actor, "run_started", now)
+        )
         return started or await self._refused(run_id, "Only pending runs can be started.")
 
     async def mark_run_succeeded(
@@ -196,9 +215,13 @@ class WorkflowRuns(WorkflowVersions):
             event=audit_event(actor, "run_failed", now, error=reason),
             error_text=_appended(reason),
         )
-        return failed or await self._refused(run_id, "Only pending or running runs can be marked as failed.")
+        return failed or await self._refused(
+            run_id, "Only pending or running runs can be marked as failed."
+        )
 
-    async def mark_run_cancelled(self, run_id: UUID, *, actor: str, reason: str | None) -> WorkflowRun:
+    async def mark_run_cancelled(
+        self, run_id: UUID, *, actor: str, reason: str | None
+    ) -> WorkflowRun:
         """Move a pending or running run to cancelled, with the reason if there is one.
 
         Raises:
@@ -215,14 +238,18 @@ class WorkflowRuns(WorkflowVersions):
             event=audit_event(actor, "run_cancelled", now, **({"reason": why} if why else {})),
             error_text=_appended(why or ""),
         )
-        return cancelled or await self._refused(run_id, "Cannot cancel a run that is already completed.")
+        return cancelled or await self._refused(
+            run_id, "Cannot cancel a run that is already completed."
+        )
 
     async def _refused(self, run_id: UUID, text: str) -> WorkflowRun:
         """Raise the error for a state change that found no run in the right state."""
         await self.get_run(run_id)
         raise RunTransitionError(text)
 
-    async def list_runs_for_workflow(self, workflow_id: UUID, *, limit: int | None = None) -> list[WorkflowRun]:
+    async def list_runs_for_workflow(
+        self, workflow_id: UUID, *, limit: int | None = None
+    ) -> list[WorkflowRun]:
         """Return the runs of a workflow, newest first, at most `limit` of them.
 
         Raises:
@@ -231,7 +258,9 @@ class WorkflowRuns(WorkflowVersions):
         """
         workflow_id = as_uuid(workflow_id, "workflow_id")
         most = NO_LIMIT if limit is None else check_limit(limit)
-        rows = await self._runs(workflow_id, None, None, EARLIEST, LATEST, HIGHEST_ID, _no_filters(), most)
+        rows = await self._runs(
+            workflow_id, None, None, EARLIEST, LATEST, HIGHEST_ID, _no_filters(), most
+        )
         if not rows:
             await self._require_workflow(workflow_id)
         return rows
@@ -306,7 +335,9 @@ class WorkflowRuns(WorkflowVersions):
                 workflow_id=workflow_id, status=status, triggered_by=triggered_by, **window
             )
         if workflow_id is not None:
-            return await q.list_runs_by_workflow(workflow_id=workflow_id, triggered_by=triggered_by, **window)
+            return await q.list_runs_by_workflow(
+                workflow_id=workflow_id, triggered_by=triggered_by, **window
+            )
         if triggered_by is not None:
             return await q.list_runs_by_trigger(triggered_by=triggered_by, status=status, **window)
         if status is not None:
@@ -318,7 +349,9 @@ class WorkflowRuns(WorkflowVersions):
         if workflow_id is None:
             counts = await self.q.count_runs()
         else:
-            counts = await self.q.count_runs_by_workflow(workflow_id=as_uuid(workflow_id, "workflow_id"))
+            counts = await self.q.count_runs_by_workflow(
+                workflow_id=as_uuid(workflow_id, "workflow_id")
+            )
         assert counts is not None
         return counts
 
@@ -384,14 +417,18 @@ def _no_filters() -> dict[str, Any]:
     return _filters(None, None, None)
 
 
-def _filters(given: Filter | None, output: Filter | None, metadata: Filter | None) -> dict[str, Any]:
+def _filters(
+    given: Filter | None, output: Filter | None, metadata: Filter | None
+) -> dict[str, Any]:
     """Return the filter parameters that the run lists share."""
     parameters: dict[str, Any] = {}
     for name, value in (("input", given), ("output", output), ("config", metadata)):
         contains = conditions = None
         if value is not None:
             json_filter = as_filter(value)
-            contains, conditions = (json_filter.under("metadata") if name == "config" else json_filter).to_parameters()
+            contains, conditions = (
+                json_filter.under("metadata") if name == "config" else json_filter
+            ).to_parameters()
         parameters[f"{name}_contains"] = contains
         parameters[f"{name}_conditions"] = conditions
     return parameters

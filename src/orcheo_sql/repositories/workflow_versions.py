@@ -10,7 +10,13 @@ from .._documents import EncodingError, encode_definition
 from .._errors import ValidationError, WorkflowNotFoundError, WorkflowVersionNotFoundError
 from .._pages import Page, check_limit, decode_cursor, encode_cursor, page_of
 from .._search import BOUNDARY, search_text
-from ..rules import diff_graphs, effective_config, optional_text, parse_runnable_config, require_text
+from ..rules import (
+    diff_graphs,
+    effective_config,
+    optional_text,
+    parse_runnable_config,
+    require_text,
+)
 from ..structs import VersionDiff
 from .base import DEFAULT_PAGE, LARGEST_PAGE, NO_LIMIT, as_uuid, audit_event
 from .workflow_catalog import WorkflowCatalog
@@ -95,12 +101,16 @@ class WorkflowVersions(WorkflowCatalog):
         workflow_id = as_uuid(workflow_id, "workflow_id")
         limit = check_limit(limit, maximum=LARGEST_PAGE)
         (after,) = decode_cursor("versions", cursor, (int,)) if cursor is not None else (0,)
-        rows = await self.q.list_versions(workflow_id=workflow_id, after_version=after, limit=limit + 1)
+        rows = await self.q.list_versions(
+            workflow_id=workflow_id, after_version=after, limit=limit + 1
+        )
         if not rows:
             await self._require_workflow(workflow_id)
         return page_of(rows, limit, lambda v: encode_cursor("versions", v.version))
 
-    async def get_version_by_number(self, workflow_id: UUID, version_number: int) -> WorkflowVersion:
+    async def get_version_by_number(
+        self, workflow_id: UUID, version_number: int
+    ) -> WorkflowVersion:
         """Return one version by its number.
 
         Raises:
@@ -109,7 +119,11 @@ class WorkflowVersions(WorkflowCatalog):
         """
         workflow_id = as_uuid(workflow_id, "workflow_id")
         number = _number(version_number)
-        found = await self.q.get_version_by_number(workflow_id=workflow_id, version=number) if number else None
+        found = (
+            await self.q.get_version_by_number(workflow_id=workflow_id, version=number)
+            if number
+            else None
+        )
         if found is None:
             await self._require_workflow(workflow_id)
             raise WorkflowVersionNotFoundError(f"v{version_number}")
@@ -169,7 +183,9 @@ class WorkflowVersions(WorkflowCatalog):
             raise WorkflowVersionNotFoundError(f"v{version_number}")
         return updated
 
-    async def diff_versions(self, workflow_id: UUID, base_version: int, target_version: int) -> VersionDiff:
+    async def diff_versions(
+        self, workflow_id: UUID, base_version: int, target_version: int
+    ) -> VersionDiff:
         """Compare the graphs of two versions as a unified diff of their JSON.
 
         Raises:
@@ -185,7 +201,9 @@ class WorkflowVersions(WorkflowCatalog):
             if number not in graphs:
                 await self._require_workflow(workflow_id)
                 raise WorkflowVersionNotFoundError(f"v{number}")
-        diff = diff_graphs(graphs[base_version], graphs[target_version], base_version, target_version)
+        diff = diff_graphs(
+            graphs[base_version], graphs[target_version], base_version, target_version
+        )
         return VersionDiff(base_version, target_version, diff)
 
 
@@ -212,5 +230,7 @@ def _mapping(value: object, name: str) -> dict[str, Any]:
 def _number(value: object) -> int:
     """Return a version number that can exist, or 0."""
     if not isinstance(value, int) or isinstance(value, bool):
-        raise ValidationError(f"a version number must be a whole number, got {type(value).__name__}")
+        raise ValidationError(
+            f"a version number must be a whole number, got {type(value).__name__}"
+        )
     return value if 0 < value < 2**31 else 0
