@@ -108,13 +108,13 @@ def __dir__() -> list[str]:
 
 if TYPE_CHECKING:
     from ._adapters import load_queries as load_queries
-    from ._adapters import sqlite_connection as sqlite_connection
     from ._adapters import postgres_connection as postgres_connection
+    from ._adapters import sqlite_connection as sqlite_connection
     from ._database import Database as Database
     from ._database import Transaction as Transaction
     from ._documents import EncodingError as EncodingError
-    from ._errors import CheckViolationError as CheckViolationError
     from ._errors import ChecksumMismatchError as ChecksumMismatchError
+    from ._errors import CheckViolationError as CheckViolationError
     from ._errors import ConfigError as ConfigError
     from ._errors import ConflictError as ConflictError
     from ._errors import ConnectionLostError as ConnectionLostError

@@ -6,7 +6,6 @@ same raw row. Values are encoded as the repositories encode them; decoding is th
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
@@ -17,6 +16,7 @@ from ._catalog import Catalog, load_catalog
 from .engines.base import CompiledQuery, Rows
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
     from pathlib import Path
 
     import aiosqlite
@@ -87,7 +87,7 @@ class SqliteAdapter(_Adapter):
         from .engines.sqlite import run_atomically, run_statements
 
         run = run_atomically if len(query.statements) > 1 else run_statements
-        raw = connection._conn  # noqa: SLF001 - one hop for several statements
+        raw = connection._conn  # noqa: SLF001
         return cast("Rows", await connection._execute(partial(run, raw, query, args)))  # noqa: SLF001
 
 

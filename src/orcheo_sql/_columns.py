@@ -6,7 +6,10 @@ Our convention makes this simple: columns are always written out, and an express
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _TOKEN = re.compile(r"'(?:''|[^'])*'|\"(?:\"\"|[^\"])*\"|\w+|::|.", re.DOTALL)
 _ENDS_LIST = frozenset({"from", "where", "union", "order", "limit", "group", "having", ";"})
@@ -17,8 +20,8 @@ def result_columns(statement: str) -> tuple[str, ...] | None:
 
     A ``*`` stands for itself: the caller decides whether to refuse it.
     """
-    tokens = list(_top_level(statement))
-    words = [t.lower() for t in tokens]
+    words = list(_top_level(statement))
+    words = [t.lower() for t in words]
     if "returning" in words:
         start = len(words) - words[::-1].index("returning")
     elif "select" in words:
@@ -27,15 +30,15 @@ def result_columns(statement: str) -> tuple[str, ...] | None:
         return None
     names: list[str] = []
     column: list[str] = []
-    for token in [*tokens[start:], ";"]:
-        if token == "," or token.lower() in _ENDS_LIST:
+    for word in [*words[start:], ";"]:
+        if word == "," or word.lower() in _ENDS_LIST:
             if column:
                 names.append(_name(column))
             column = []
-            if token != ",":
+            if word != ",":
                 break
         else:
-            column.append(token)
+            column.append(word)
     return tuple(names)
 
 
@@ -44,15 +47,15 @@ def _name(column: list[str]) -> str:
 
 
 def _top_level(statement: str) -> Iterator[str]:
-    """Yield the tokens outside of parentheses; a group in parentheses becomes one ``()``."""
+    """Yield the words outside of parentheses; a group in parentheses becomes one ``()``."""
     depth = 0
     for match in _TOKEN.finditer(re.sub(r"--.*|/\*.*?\*/", "", statement)):
-        token = match[0]
-        if token == "(":
+        word = match[0]
+        if word == "(":
             depth += 1
             if depth == 1:
                 yield "()"
-        elif token == ")":
+        elif word == ")":
             depth -= 1
-        elif depth == 0 and not token.isspace():
-            yield token
+        elif depth == 0 and not word.isspace():
+            yield word

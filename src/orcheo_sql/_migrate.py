@@ -9,12 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import msgspec
@@ -32,7 +30,8 @@ from ._errors import (
 from .codecs.encode import instant_text
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterator, Sequence
+    from pathlib import Path
 
     from .codecs.rows import Dialect
     from .engines.postgres import PostgresEngine
@@ -230,7 +229,7 @@ class Migrator:
                 ) from error
         marks = "$1, $2, $3, $4" if self.dialect == "postgres" else "?, ?, ?, ?"
         await session.run(
-            f"INSERT INTO {TABLE} (version, name, checksum, applied_at) VALUES ({marks})",  # noqa: S608 - constants
+            f"INSERT INTO {TABLE} (version, name, checksum, applied_at) VALUES ({marks})",  # noqa: S608
             (
                 migration.version,
                 migration.name,

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
-from typing import Any, LiteralString, cast
+from typing import TYPE_CHECKING, Any, LiteralString, cast
 
 import psycopg
 
 from ._errors import ConnectionLostError
 from ._migrate import TABLE, Applied
 from .engines.postgres import PostgresEngine, translate
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
 
 
 class PostgresSession:
@@ -43,7 +45,7 @@ class PostgresSession:
         if not exists:
             return None
         rows = await self._rows(
-            f"SELECT version, name, checksum, applied_at FROM {TABLE} ORDER BY version"  # noqa: S608 - constant
+            f"SELECT version, name, checksum, applied_at FROM {TABLE} ORDER BY version"  # noqa: S608
         )
         return [Applied(v, n, c, datetime.fromisoformat(at)) for v, n, c, at in rows]
 
@@ -64,11 +66,13 @@ async def postgres_session(
     *,
     write: bool,
 ) -> AsyncIterator[PostgresSession]:
-    """Open a transaction, holding the advisory lock when it is going to write; on a direct connection if there is one."""
+    """Open a transaction, with the advisory lock when it is going to write; on a direct connection if there is one."""
     if dsn is None:
-        async with engine.connection() as connection:
-            async with _transaction(connection, foreign, lock_key, write=write) as session:
-                yield session
+        async with (
+            engine.connection() as connection,
+            _transaction(connection, foreign, lock_key, write=write) as session,
+        ):
+            yield session
         return
     try:
         direct = await psycopg.AsyncConnection.connect(dsn, autocommit=True)

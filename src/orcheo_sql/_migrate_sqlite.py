@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ._migrate import TABLE, Applied
 from .engines.sqlite import SqliteEngine, SqliteTransaction, translate
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
 
 
 class SqliteSession:
@@ -38,7 +40,7 @@ class SqliteSession:
         ):
             return None
         rows = await self._rows(
-            f"SELECT version, name, checksum, applied_at FROM {TABLE} ORDER BY version"  # noqa: S608 - constant
+            f"SELECT version, name, checksum, applied_at FROM {TABLE} ORDER BY version"  # noqa: S608
         )
         return [Applied(v, n, c, datetime.fromisoformat(at)) for v, n, c, at in rows]
 

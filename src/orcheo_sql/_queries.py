@@ -6,12 +6,13 @@ and the `Returns:` tag promise. `_query_types.py` is generated from the same fil
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from .engines.base import CompiledQuery, Executor
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
     from ._catalog import Catalog
 
 
@@ -26,7 +27,7 @@ class BoundQueries:
 
 def _method(query: CompiledQuery) -> Callable[..., Awaitable[Any]]:
     def method(self: BoundQueries, **params: Any) -> Awaitable[Any]:
-        return self._executor.execute(query, params)  # noqa: SLF001 - the class is ours
+        return self._executor.execute(query, params)
 
     method.__name__ = query.query.name
     method.__doc__ = query.query.doc

@@ -22,14 +22,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime
 from enum import Enum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import msgspec
 
 from .._documents import JsonText
 from .._search import SearchQuery
-from .rows import Dialect
+
+if TYPE_CHECKING:
+    from .rows import Dialect
 
 Encode = Callable[[Any], Any]
 

@@ -124,7 +124,7 @@ def row_decoder(
         values = list(row)
         column = 0
         try:
-            for column, convert in converted:  # noqa: B007 - named in the error below
+            for column, convert in converted:
                 value = values[column]
                 if value is not None:
                     values[column] = convert(value)

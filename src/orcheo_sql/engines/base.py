@@ -6,7 +6,6 @@ import logging
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
@@ -17,6 +16,8 @@ from ..codecs.encode import encoder
 from ..codecs.rows import Decoder, Dialect, row_decoder, value_decoder
 
 if TYPE_CHECKING:
+    from contextlib import AbstractAsyncContextManager
+
     from .._catalog import Catalog, Query
 
 logger = logging.getLogger("orcheo_sql")

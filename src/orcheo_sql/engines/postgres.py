@@ -11,9 +11,8 @@ import asyncio
 import random
 import select
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
-from typing import Any, LiteralString, TypeVar, cast
+from typing import TYPE_CHECKING, Any, LiteralString, TypeVar, cast
 
 import psycopg
 import psycopg_pool
@@ -39,6 +38,9 @@ from .._errors import (
     UniqueViolationError,
 )
 from .base import CompiledQuery, DatabaseHealth, Observation, PoolFigures, Rows
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Mapping
 
 T = TypeVar("T")
 Pool = psycopg_pool.AsyncConnectionPool[AsyncConnection[Any]]
@@ -119,7 +121,7 @@ class Backoff:
 
     async def pause(self) -> None:
         """Wait a little longer than last time."""
-        await asyncio.sleep(self._delay * random.uniform(0.5, 1.5))  # noqa: S311 - jitter, not a secret
+        await asyncio.sleep(self._delay * random.uniform(0.5, 1.5))  # noqa: S311
         self._delay = min(self._delay * 2, LONGEST_RETRY_SECONDS)
 
 

@@ -12,11 +12,9 @@ import random
 import sqlite3
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from functools import partial
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import aiosqlite
 
@@ -34,6 +32,10 @@ from .._errors import (
 )
 from .._filters import json_contains, json_meets
 from .base import CompiledQuery, DatabaseHealth, Observation, PoolFigures, Rows
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Mapping
+    from pathlib import Path
 
 T = TypeVar("T")
 
@@ -111,7 +113,7 @@ class Connection(aiosqlite.Connection):
         self._tx.put_nowait((future, partial(function, self._conn, *args)))
         return future
 
-    async def run(self, function: Callable[..., T], *args: Any, timeout: float | None = None) -> T:
+    async def run(self, function: Callable[..., T], *args: Any, timeout: float | None = None) -> T:  # noqa: ASYNC109
         """Run a function in the thread and wait for it.
 
         A cancelled caller interrupts the statement but still waits for the thread, so that whoever uses the
@@ -246,7 +248,7 @@ class SqliteEngine:
                 busy = getattr(error, "sqlite_errorcode", 0) & 0xFF in _BUSY
                 if not busy or time.monotonic() > deadline:
                     raise translate(error, query=None) from error
-            await asyncio.sleep(delay * random.uniform(0.5, 1.5))  # noqa: S311 - jitter, not a secret
+            await asyncio.sleep(delay * random.uniform(0.5, 1.5))  # noqa: S311
             delay = min(delay * 2, 1.0)
 
     def _open_raw(self, *, writer: bool) -> sqlite3.Connection:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 from uuid import UUID
 
 from .._documents import clean_text
 from .._errors import ValidationError
 from ..codecs.encode import instant_text
 from ..rules import require_text
+
+if TYPE_CHECKING:
+    from contextlib import AbstractAsyncContextManager
 
 Clock = Callable[[], datetime]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
@@ -40,6 +39,8 @@ from .workflow_catalog import _position
 from .workflow_versions import WorkflowVersions, config_text
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from .._filters import JsonFilter
     from .._query_types import Workflows
     from ..credentials import CredentialHealthService
