@@ -20,8 +20,7 @@ def result_columns(statement: str) -> tuple[str, ...] | None:
 
     A ``*`` stands for itself: the caller decides whether to refuse it.
     """
-    words = list(_top_level(statement))
-    words = [t.lower() for t in words]
+    words = [word.lower() for word in _top_level(statement)]
     if "returning" in words:
         start = len(words) - words[::-1].index("returning")
     elif "select" in words:
@@ -31,7 +30,7 @@ def result_columns(statement: str) -> tuple[str, ...] | None:
     names: list[str] = []
     column: list[str] = []
     for word in [*words[start:], ";"]:
-        if word == "," or word.lower() in _ENDS_LIST:
+        if word == "," or word in _ENDS_LIST:
             if column:
                 names.append(_name(column))
             column = []
