@@ -119,6 +119,45 @@ USING gin ((runnable_config::jsonb) jsonb_path_ops);
 CREATE INDEX ix_workflow_run_outputs__output ON workflow_run_outputs
 USING gin ((output_payload::jsonb) jsonb_path_ops);
 
+-- Whether a document meets every condition of a JSON filter (docs/filters.md); the library's Python function of this
+-- name answers the same on SQLite. A path is strict jsonpath: keys are looked up in objects only, positions in arrays only.
+CREATE FUNCTION json_meets(document jsonb, conditions jsonb) RETURNS boolean
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS $$
+    SELECT NOT EXISTS (
+        SELECT 1
+        FROM jsonb_array_elements(conditions) AS condition (term)
+        CROSS JOIN LATERAL (
+            SELECT
+                term ->> 'op' AS op,
+                term -> 'value' AS given,
+                jsonb_path_query_first(document, (term ->> 'path')::jsonpath, '{}', true) AS found
+        ) AS side
+        CROSS JOIN LATERAL (
+            SELECT CASE
+                WHEN jsonb_typeof(found) = 'number' AND jsonb_typeof(given) = 'number'
+                    THEN (found::numeric > given::numeric)::integer - (found::numeric < given::numeric)::integer
+                WHEN jsonb_typeof(found) = 'string' AND jsonb_typeof(given) = 'string'
+                    THEN ((found #>> '{}') > (given #>> '{}') COLLATE "C")::integer
+                        - ((found #>> '{}') < (given #>> '{}') COLLATE "C")::integer
+            END AS sign
+        ) AS comparison
+        WHERE NOT coalesce(
+            CASE op
+                WHEN 'eq' THEN found = given
+                WHEN 'ne' THEN found IS DISTINCT FROM given
+                WHEN 'lt' THEN sign < 0
+                WHEN 'le' THEN sign <= 0
+                WHEN 'gt' THEN sign > 0
+                WHEN 'ge' THEN sign >= 0
+                WHEN 'in' THEN jsonb_typeof(found) NOT IN ('array', 'object') AND given @> found
+                WHEN 'exists' THEN found IS NOT NULL
+                WHEN 'missing' THEN found IS NULL
+            END,
+            FALSE
+        )
+    )
+$$;
+
 -- Search: token streams made by the library (docs/search.md). A tsvector holds at most 1 MB of distinct words: for a
 -- stream with more, terms are NULL and the few such rows are compared as text.
 CREATE FUNCTION search_terms(stream text) RETURNS tsvector LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
