@@ -23,7 +23,6 @@ __version__ = "0.1.0"
 _HOMES: dict[str, tuple[str, ...]] = {
     "._database": ("Database", "Transaction"),
     "._adapters": ("load_queries", "sqlite_connection", "postgres_connection"),
-    "._documents": ("EncodingError",),
     "._filters": ("JsonFilter",),
     "._pages": ("Page",),
     ".engines.base": ("DatabaseHealth", "PoolFigures", "QueryTiming"),
@@ -55,9 +54,11 @@ _HOMES: dict[str, tuple[str, ...]] = {
         "CredentialHealthError",
         "CrossDatabaseError",
         "DatabaseBusyError",
+        "DatabaseClosedError",
         "DeadlockError",
         "DecodeError",
         "DuplicateQueryError",
+        "EncodingError",
         "ForeignKeyViolationError",
         "ForeignSchemaError",
         "InvalidCursorError",
@@ -112,7 +113,6 @@ if TYPE_CHECKING:
     from ._adapters import sqlite_connection as sqlite_connection
     from ._database import Database as Database
     from ._database import Transaction as Transaction
-    from ._documents import EncodingError as EncodingError
     from ._errors import ChecksumMismatchError as ChecksumMismatchError
     from ._errors import CheckViolationError as CheckViolationError
     from ._errors import ConfigError as ConfigError
@@ -122,9 +122,11 @@ if TYPE_CHECKING:
     from ._errors import CredentialHealthError as CredentialHealthError
     from ._errors import CrossDatabaseError as CrossDatabaseError
     from ._errors import DatabaseBusyError as DatabaseBusyError
+    from ._errors import DatabaseClosedError as DatabaseClosedError
     from ._errors import DeadlockError as DeadlockError
     from ._errors import DecodeError as DecodeError
     from ._errors import DuplicateQueryError as DuplicateQueryError
+    from ._errors import EncodingError as EncodingError
     from ._errors import ForeignKeyViolationError as ForeignKeyViolationError
     from ._errors import ForeignSchemaError as ForeignSchemaError
     from ._errors import InvalidCursorError as InvalidCursorError

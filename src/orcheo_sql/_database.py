@@ -51,10 +51,14 @@ class _Unit:
     """Where repositories work; the parts that a database and a unit of work share."""
 
     now: Clock
-    in_transaction = False
 
     def __init__(self, database: Database):
         self._database = database
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether a unit of work is open here."""
+        return self._database.current is not None
 
     def attempt(self) -> AbstractAsyncContextManager[None]:
         """Guard statements that may conflict."""
@@ -314,8 +318,6 @@ class Transaction(_Unit):
     that keeps what came before. This holds on both databases alike.
     """
 
-    in_transaction = True
-
     def __init__(self, database: Database):
         super().__init__(database)
         self.now = database.now
@@ -324,6 +326,11 @@ class Transaction(_Unit):
         self._session: EngineTransaction | None = None
         self._frames: list[_Frame] = []
         self._beginning = asyncio.Lock()
+
+    @property
+    def in_transaction(self) -> bool:
+        """True, in whichever task it is used."""
+        return True
 
     @asynccontextmanager
     async def run(self) -> AsyncIterator[Self]:
@@ -373,7 +380,7 @@ class Transaction(_Unit):
                 f"this unit of work is on {self._engine.location}; it can't include {engine.location} as well "
                 "(keep the subsystems in one database, or use two units of work)"
             )
-        failed = self._frames[-1].failed
+        failed = next((frame.failed for frame in self._frames if frame.failed), None)
         if failed is not None:
             raise TransactionError(f"{failed} failed: this unit of work can only be rolled back")
         if self._session is None or not self._frames[-1].opened:
@@ -417,8 +424,10 @@ class _Joined:
             raise
 
 
-def make_engine(settings: Settings, location: Location, observation: Observation) -> Engine:
-    """Describe the engine of a location; nothing is opened."""
+def make_engine(
+    settings: Settings, location: Location, observation: Observation, *, look_only: bool = False
+) -> Engine:
+    """Describe the engine of a location; nothing is opened. With `look_only` no file is created or changed."""
     if location.dialect == "sqlite":
         from .engines.sqlite import SqliteEngine
 
@@ -428,6 +437,7 @@ def make_engine(settings: Settings, location: Location, observation: Observation
             readers=settings.sqlite_readers,
             busy_timeout=settings.sqlite_busy_timeout_seconds,
             statement_timeout=settings.statement_timeout_seconds,
+            look_only=look_only,
         )
     from .engines.postgres import PostgresEngine
 

@@ -40,7 +40,7 @@ from uuid import UUID
 
 import msgspec
 
-from ._errors import ValidationError
+from ._errors import EncodingError, ValidationError
 
 MAX_DEPTH = 200
 """Levels of arrays and objects inside each other that a document may have."""
@@ -71,10 +71,6 @@ class JsonText(str):
     """
 
     __slots__ = ()
-
-
-class EncodingError(ValidationError, TypeError):
-    """A value of a type that has no JSON form."""
 
 
 def encode_record(value: Any, *, name: str = "document") -> JsonText:

@@ -7,7 +7,8 @@
     ├─ ValidationError                ValueError    an argument breaks a rule of the domain
     │  ├─ InvalidCursorError          a page cursor that this list did not hand out
     │  ├─ SearchQueryError            a search text without anything to look for
-    │  └─ JsonFilterError             a JSON filter that is not one
+    │  ├─ JsonFilterError             a JSON filter that is not one
+    │  └─ EncodingError               TypeError     a value of a type that has no JSON form
     ├─ QueryError                     load time; names file and line
     │  ├─ DuplicateQueryError
     │  ├─ ContractMismatchError       a query does not fit its contract (parameters, operator, columns, struct)
@@ -18,6 +19,7 @@
     │  ├─ NewerSchemaError            the database was written by a newer library
     │  ├─ ForeignSchemaError          a database in the layout of the older product
     │  └─ MigrationFailedError        one migration failed and was rolled back; names file and line
+    ├─ DatabaseClosedError            it is not open, or open in another event loop
     ├─ TransactionError               a unit of work was used in a way that can't be kept
     │  └─ CrossDatabaseError          one unit of work, two databases
     ├─ StoreError                     run time; carries .query and .dialect, the driver error is __cause__
@@ -78,6 +80,10 @@ class JsonFilterError(ValidationError):
     """A JSON filter that is malformed."""
 
 
+class EncodingError(ValidationError, TypeError):
+    """A value of a type that has no JSON form."""
+
+
 class QueryError(OrcheoSqlError):
     """A problem in the SQL trees, found while they are loaded; the text begins with ``file:line``."""
 
@@ -116,6 +122,10 @@ class ForeignSchemaError(MigrationError):
 
 class MigrationFailedError(MigrationError):
     """A migration failed; nothing of it was kept. Earlier ones of the same call stay applied."""
+
+
+class DatabaseClosedError(OrcheoSqlError):
+    """The database is not open: not yet, not any more, or in another event loop only."""
 
 
 class TransactionError(OrcheoSqlError):

@@ -39,7 +39,14 @@ if TYPE_CHECKING:
 
 TABLE = "orcheo_migrations"
 _FILE = re.compile(r"^(\d{4})_(\w+)\.sql$")
-_LOCK_KEY = 0x4F52_4348_454F_5351  # "ORCHEOSQ"
+LOCK_KEY = 0x4F52_4348_454F_5351  # "ORCHEOSQ"
+
+BOOKKEEPING: dict[Dialect, str] = {
+    "sqlite": f"CREATE TABLE IF NOT EXISTS {TABLE} (version INTEGER NOT NULL PRIMARY KEY, "
+    "name TEXT NOT NULL, checksum TEXT NOT NULL, applied_at TEXT NOT NULL) STRICT",
+    "postgres": f"CREATE TABLE IF NOT EXISTS {TABLE} (version bigint NOT NULL PRIMARY KEY, "
+    "name text NOT NULL, checksum text NOT NULL, applied_at text NOT NULL)",
+}
 
 # Tables of the older product, each with a column that only it has.
 _FOREIGN: frozenset[tuple[str, str]] = frozenset(
@@ -208,13 +215,7 @@ class Migrator:
                 if len(rows) == len(self.migrations):
                     return done
                 if not rows:
-                    await session.run(
-                        f"CREATE TABLE IF NOT EXISTS {TABLE} (version bigint NOT NULL PRIMARY KEY, "
-                        "name text NOT NULL, checksum text NOT NULL, applied_at text NOT NULL)"
-                        if self.dialect == "postgres"
-                        else f"CREATE TABLE IF NOT EXISTS {TABLE} (version INTEGER NOT NULL PRIMARY KEY, "
-                        "name TEXT NOT NULL, checksum TEXT NOT NULL, applied_at TEXT NOT NULL) STRICT"
-                    )
+                    await session.run(BOOKKEEPING[self.dialect])
                 migration = self.migrations[len(rows)]
                 await self._apply(session, migration)
                 done.append(migration)
@@ -282,6 +283,6 @@ class Migrator:
 
             engine = cast("PostgresEngine", self._engine)
             async with postgres_session(
-                engine, self._dsn, _FOREIGN, _LOCK_KEY, write=write
+                engine, self._dsn, _FOREIGN, LOCK_KEY, write=write
             ) as session:
                 yield session

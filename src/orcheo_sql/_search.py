@@ -218,8 +218,7 @@ def _tokens(text: str) -> list[str]:
 def _fold(text: str) -> str:
     if text.isascii():
         return text.lower()
-    for _ in range(2):  # folding case can leave something to decompose
-        text = _DROPPED.sub("", unicodedata.normalize("NFKD", text)).casefold()
+    text = _DROPPED.sub("", unicodedata.normalize("NFKD", text)).casefold()
     return _LOOSE_VOICING.sub("", unicodedata.normalize("NFC", text))
 
 

@@ -66,7 +66,8 @@ def values_of(*streams: str) -> str:
         (["eﬀect ﬁne ⅷ ½ ① ２０２６ Ｆｕｌｌ"], "effect fine viii 1 2 1 2026 full"),
         (["İstanbul ISTANBUL"], "istanbul istanbul"),
         (["snake_case foo-bar it's a.b@c.d"], "snake case foo bar it s a b c d"),
-        (["co\u00adoperate 葛\U000e0100"], "cooperate 葛"),
+        (["co\u00adoperate 葛\U000e0100城 a\ufe0fb"], "cooperate 葛城 城 ab"),
+        (["東\u3097京"], "東 京"),  # a code point among the kana that is no character
         (["東京都"], "東京 京都 都"),
         (["東京tower2020。京"], "東京 京 tower2020 京"),
         (["スーパー ｽｰﾊﾟｰ 時々"], "スー ーパ パー ー スー ーパ パー ー 時々 々"),

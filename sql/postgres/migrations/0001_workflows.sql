@@ -99,7 +99,8 @@ CREATE INDEX ix_workflow_runs__created ON workflow_runs (created_at, id);
 CREATE INDEX ix_workflow_runs__workflow_created ON workflow_runs (workflow_id, created_at, id);
 CREATE INDEX ix_workflow_runs__workflow_status_created ON workflow_runs (workflow_id, status, created_at, id);
 CREATE INDEX ix_workflow_runs__status_created ON workflow_runs (status, created_at, id);
-CREATE INDEX ix_workflow_runs__trigger_created ON workflow_runs (triggered_by, created_at, id);
+-- A trigger is free text of any length, an index entry is not: it holds the beginning.
+CREATE INDEX ix_workflow_runs__trigger_created ON workflow_runs (left(triggered_by, 64), created_at, id);
 
 -- What a run was given and what it gave: written once, so that state changes never rewrite (or re-index) a payload.
 CREATE TABLE workflow_run_inputs (
@@ -119,43 +120,49 @@ USING gin ((runnable_config::jsonb) jsonb_path_ops);
 CREATE INDEX ix_workflow_run_outputs__output ON workflow_run_outputs
 USING gin ((output_payload::jsonb) jsonb_path_ops);
 
--- Whether a document meets every condition of a JSON filter (docs/filters.md); the library's Python function of this
--- name answers the same on SQLite. A path is strict jsonpath: keys are looked up in objects only, positions in arrays only.
+-- Whether a document meets every condition of a JSON filter (docs/filters.md). On SQLite the library's Python function of
+-- this name answers the same. plpgsql, because it takes a tenth of the time of the same function in SQL.
 CREATE FUNCTION json_meets(document jsonb, conditions jsonb) RETURNS boolean
-LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS $$
-    SELECT NOT EXISTS (
-        SELECT 1
-        FROM jsonb_array_elements(conditions) AS condition (term)
-        CROSS JOIN LATERAL (
-            SELECT
-                term ->> 'op' AS op,
-                term -> 'value' AS given,
-                jsonb_path_query_first(document, (term ->> 'path')::jsonpath, '{}', true) AS found
-        ) AS side
-        CROSS JOIN LATERAL (
-            SELECT CASE
-                WHEN jsonb_typeof(found) = 'number' AND jsonb_typeof(given) = 'number'
-                    THEN (found::numeric > given::numeric)::integer - (found::numeric < given::numeric)::integer
-                WHEN jsonb_typeof(found) = 'string' AND jsonb_typeof(given) = 'string'
-                    THEN ((found #>> '{}') > (given #>> '{}') COLLATE "C")::integer
-                        - ((found #>> '{}') < (given #>> '{}') COLLATE "C")::integer
-            END AS sign
-        ) AS comparison
-        WHERE NOT coalesce(
-            CASE op
-                WHEN 'eq' THEN found = given
-                WHEN 'ne' THEN found IS DISTINCT FROM given
-                WHEN 'lt' THEN sign < 0
-                WHEN 'le' THEN sign <= 0
-                WHEN 'gt' THEN sign > 0
-                WHEN 'ge' THEN sign >= 0
-                WHEN 'in' THEN jsonb_typeof(found) NOT IN ('array', 'object') AND given @> found
-                WHEN 'exists' THEN found IS NOT NULL
-                WHEN 'missing' THEN found IS NULL
-            END,
-            FALSE
-        )
-    )
+LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE AS $$
+DECLARE
+    condition jsonb;
+    operator text;
+    given jsonb;
+    there jsonb;
+    sign integer;
+    is_met boolean;
+BEGIN
+    FOR i IN 0 .. jsonb_array_length(conditions) - 1 LOOP
+        condition := conditions -> i;
+        operator := condition ->> 'op';
+        given := condition -> 'value';
+        -- Paths are strict: keys are looked up in objects only, positions in arrays only; else there is nothing (NULL).
+        there := jsonb_path_query_first(document, (condition ->> 'path')::jsonpath, '{}', TRUE);
+        sign := CASE
+            WHEN operator NOT IN ('lt', 'le', 'gt', 'ge') OR jsonb_typeof(there) <> jsonb_typeof(given) THEN NULL
+            WHEN jsonb_typeof(there) = 'number'
+                THEN (there::numeric > given::numeric)::integer - (there::numeric < given::numeric)::integer
+            WHEN jsonb_typeof(there) = 'string'
+                THEN ((there #>> '{}') > (given #>> '{}') COLLATE "C")::integer
+                    - ((there #>> '{}') < (given #>> '{}') COLLATE "C")::integer
+        END;
+        is_met := CASE operator
+            WHEN 'eq' THEN there = given
+            WHEN 'ne' THEN there IS DISTINCT FROM given
+            WHEN 'lt' THEN sign < 0
+            WHEN 'le' THEN sign <= 0
+            WHEN 'gt' THEN sign > 0
+            WHEN 'ge' THEN sign >= 0
+            WHEN 'in' THEN jsonb_typeof(there) NOT IN ('array', 'object') AND given @> there
+            WHEN 'exists' THEN there IS NOT NULL
+            WHEN 'missing' THEN there IS NULL
+        END;
+        IF is_met IS NOT TRUE THEN
+            RETURN FALSE;
+        END IF;
+    END LOOP;
+    RETURN TRUE;
+END
 $$;
 
 -- Search: token streams made by the library (docs/search.md). A tsvector holds at most 1 MB of distinct words: for a

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from .._documents import clean_text
 from .._errors import ValidationError
-from ..codecs.encode import instant_text
+from ..codecs.encode import instant_text, utc
 from ..rules import require_text
 
 if TYPE_CHECKING:
@@ -30,7 +30,11 @@ class Scope(Protocol):
     """Where a repository works: on the database, or inside one unit of work."""
 
     now: Clock
-    in_transaction: bool
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether a unit of work is open here."""
+        ...
 
     def attempt(self) -> AbstractAsyncContextManager[None]:
         """Guard statements that may conflict: in a unit of work they get a savepoint, so that it stays usable."""
@@ -72,3 +76,17 @@ def as_uuid(value: object, name: str) -> UUID:
     except ValueError:
         pass
     raise ValidationError(f"{name} must be a UUID, got {type(value).__name__}")
+
+
+def as_instant(value: object, name: str) -> datetime:
+    """Return a time in UTC; a naive one is in UTC already, and one beyond the calendar counts as its end.
+
+    Raises:
+        ValidationError: it is not a datetime.
+    """
+    if not isinstance(value, datetime):
+        raise ValidationError(f"{name} must be a datetime, got {type(value).__name__}")
+    try:
+        return utc(value)
+    except OverflowError:
+        return EARLIEST if value.year == EARLIEST.year else LATEST

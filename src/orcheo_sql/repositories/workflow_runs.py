@@ -21,7 +21,6 @@ from .._errors import (
 from .._filters import as_filter
 from .._pages import Page, check_limit, encode_cursor, page_of
 from .._search import BOUNDARY, parse_search, search_text
-from ..codecs.encode import utc
 from ..rules import effective_config, require_text
 from ..structs import WorkflowRunStatus
 from .base import (
@@ -32,6 +31,7 @@ from .base import (
     LATEST,
     LOWEST_ID,
     NO_LIMIT,
+    as_instant,
     as_uuid,
     audit_event,
 )
@@ -73,7 +73,7 @@ class WorkflowRuns(WorkflowVersions):
             workflow_version_id: one of its versions.
             triggered_by: free text, such as `manual`.
             input_payload: any mapping; values that a database can't hold become text (docs/values.md).
-            actor: who does this, for the audit trail; `triggered_by` when None.
+            actor: who does this, for the audit trail; `triggered_by` when None or empty.
             runnable_config: merged over the version's config; None or empty for none.
             credentials_checked: the caller has asked `ensure_credential_health` itself, before its unit of work.
 
@@ -86,7 +86,7 @@ class WorkflowRuns(WorkflowVersions):
         workflow_id = as_uuid(workflow_id, "workflow_id")
         version_id = as_uuid(workflow_version_id, "workflow_version_id")
         trigger = require_text(triggered_by, "triggered_by")
-        actor = trigger if actor is None else require_text(actor, "actor")
+        actor = trigger if actor in (None, "") else require_text(actor, "actor")
         payload = encode_record(_payload(input_payload, "input_payload"), name="input_payload")
         config = words = None
         if runnable_config or (self.credentials is not None and not credentials_checked):
@@ -299,7 +299,7 @@ class WorkflowRuns(WorkflowVersions):
             JsonFilterError: a filter is malformed.
         """
         limit = check_limit(limit, maximum=LARGEST_PAGE)
-        end = LATEST if created_before is None else utc(created_before)
+        end = LATEST if created_before is None else as_instant(created_before, "created_before")
         before_at, before_id = _position("runs", cursor, LATEST, HIGHEST_ID)
         if (end, LOWEST_ID) < (before_at, before_id):
             before_at, before_id = end, (HIGHEST_ID if created_before is None else LOWEST_ID)
@@ -307,7 +307,7 @@ class WorkflowRuns(WorkflowVersions):
             None if workflow_id is None else as_uuid(workflow_id, "workflow_id"),
             None if status is None else _status(status),
             None if triggered_by is None else require_text(triggered_by, "triggered_by"),
-            EARLIEST if created_from is None else utc(created_from),
+            EARLIEST if created_from is None else as_instant(created_from, "created_from"),
             before_at,
             before_id,
             _filters(input_filter, output_filter, metadata_filter),
@@ -391,7 +391,9 @@ class WorkflowRuns(WorkflowVersions):
 
         One bounded batch: call it until it returns less than `limit`. Pending and running runs are kept.
         """
-        return await self.q.prune_runs(created_before=utc(created_before), limit=check_limit(limit))
+        return await self.q.prune_runs(
+            created_before=as_instant(created_before, "created_before"), limit=check_limit(limit)
+        )
 
 
 def _payload(value: object, name: str) -> dict[str, Any]:

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
-from .._documents import EncodingError, encode_definition
-from .._errors import ValidationError, WorkflowNotFoundError, WorkflowVersionNotFoundError
+from .._documents import encode_definition
+from .._errors import EncodingError, ValidationError, WorkflowNotFoundError, WorkflowVersionNotFoundError
 from .._pages import Page, check_limit, decode_cursor, encode_cursor, page_of
 from .._search import BOUNDARY, search_text
 from ..rules import (
@@ -169,6 +169,7 @@ class WorkflowVersions(WorkflowCatalog):
         config, default, default_text = _run_config(runnable_config)
         number = _number(version_number)
         now = self._now()
+        event = audit_event(actor, "version_runnable_config_updated", now)
         updated = number and await self.q.update_version_runnable_config(
             workflow_id=workflow_id,
             version=number,
@@ -176,7 +177,7 @@ class WorkflowVersions(WorkflowCatalog):
             default_run_config=default,
             default_run_text=default_text,
             now=now,
-            event=audit_event(actor, "version_runnable_config_updated", now),
+            event=event,
         )
         if not updated:
             await self._require_workflow(workflow_id)

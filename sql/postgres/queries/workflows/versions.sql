@@ -35,7 +35,7 @@ LIMIT 1;
 -- name: list_versions(workflow_id, after_version, limit)
 -- List the versions of a workflow by ascending number.
 -- Returns: WorkflowVersion
--- Index: uq_workflow_versions__workflow_id__version
+-- Index: uq_workflow_versions__workflow_id__version in order
 SELECT
     id, created_at, updated_at, audit_log, workflow_id, version, graph, mermaid, metadata, runnable_config,
     created_by, notes

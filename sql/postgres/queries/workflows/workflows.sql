@@ -20,7 +20,7 @@ SELECT EXISTS (SELECT 1 FROM workflows WHERE id = :id);
 -- Find the id a reference stands for: the active workflow with this handle, else (on request) the archived one
 -- with this handle that changed last, else the workflow with this id.
 -- Returns: UUID
--- Index: uq_workflows__active_handle, ix_workflows__handle, workflows_pkey
+-- Index: ix_workflows__handle, workflows_pkey
 SELECT found.id
 FROM (
     SELECT id, 1 AS priority FROM workflows WHERE handle = :handle AND NOT is_archived
@@ -41,7 +41,7 @@ LIMIT 1;
 -- name: list_workflows(after_at, after_id, limit)
 -- List active workflows in the order of their creation.
 -- Returns: Workflow
--- Index: ix_workflows__active_created
+-- Index: ix_workflows__active_created in order
 SELECT
     id, created_at, updated_at, audit_log, name, handle, slug, description, tags, is_archived, draft_access,
     is_public, published_at, published_by, require_login, share_url, chatkit
@@ -53,7 +53,7 @@ LIMIT :limit;
 -- name: list_workflows_with_archived(after_at, after_id, limit)
 -- List all workflows in the order of their creation.
 -- Returns: Workflow
--- Index: ix_workflows__created
+-- Index: ix_workflows__created in order
 SELECT
     id, created_at, updated_at, audit_log, name, handle, slug, description, tags, is_archived, draft_access,
     is_public, published_at, published_by, require_login, share_url, chatkit
@@ -65,7 +65,7 @@ LIMIT :limit;
 -- name: list_workflow_summaries(include_archived, after_at, after_id, limit)
 -- List what an overview shows: workflows with their latest version, without audit records and graphs.
 -- Returns: WorkflowSummary
--- Index: ix_workflows__created, uq_workflow_versions__workflow_id__version
+-- Index: ix_workflows__created in order, uq_workflow_versions__workflow_id__version
 SELECT
     w.id, w.created_at, w.updated_at, w.name, w.handle, w.slug, w.description, w.tags, w.is_archived,
     w.draft_access, w.is_public,

@@ -3,7 +3,7 @@
 -- name: list_audit_records(entity_id, after_seq, limit)
 -- List the audit trail of a workflow, version or run, oldest first.
 -- Returns: AuditEntry
--- Index: audit_records, sqlite_autoindex_workflows_1
+-- Index: sqlite_autoindex_audit_records_1, sqlite_autoindex_workflows_1
 SELECT entry.seq, entry.record
 FROM (
     SELECT seq, record FROM audit_records WHERE entity_id = :entity_id AND seq > :after_seq

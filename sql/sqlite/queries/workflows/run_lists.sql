@@ -5,7 +5,7 @@
 -- name: list_runs(created_from, before_at, before_id, input_contains, input_conditions, output_contains, output_conditions, config_contains, config_conditions, limit)
 -- List runs, newest first.
 -- Returns: WorkflowRun
--- Index: ix_workflow_runs__created
+-- Index: ix_workflow_runs__created in order
 -- Plan: custom if input_contains, output_contains, config_contains
 SELECT
     r.id, r.created_at, r.updated_at, r.audit_log, r.workflow_version_id, r.status, r.triggered_by,
@@ -27,7 +27,7 @@ LIMIT :limit;
 -- name: list_runs_by_workflow(workflow_id, triggered_by, created_from, before_at, before_id, input_contains, input_conditions, output_contains, output_conditions, config_contains, config_conditions, limit)
 -- List the runs of one workflow, newest first.
 -- Returns: WorkflowRun
--- Index: ix_workflow_runs__workflow_created
+-- Index: ix_workflow_runs__workflow_created in order
 -- Plan: custom if input_contains, output_contains, config_contains
 SELECT
     r.id, r.created_at, r.updated_at, r.audit_log, r.workflow_version_id, r.status, r.triggered_by,
@@ -51,7 +51,7 @@ LIMIT :limit;
 -- name: list_runs_by_workflow_and_status(workflow_id, status, triggered_by, created_from, before_at, before_id, input_contains, input_conditions, output_contains, output_conditions, config_contains, config_conditions, limit)
 -- List the runs of one workflow that are in one state, newest first.
 -- Returns: WorkflowRun
--- Index: ix_workflow_runs__workflow_status_created
+-- Index: ix_workflow_runs__workflow_status_created in order
 -- Plan: custom if input_contains, output_contains, config_contains
 SELECT
     r.id, r.created_at, r.updated_at, r.audit_log, r.workflow_version_id, r.status, r.triggered_by,
@@ -75,7 +75,7 @@ LIMIT :limit;
 -- name: list_runs_by_status(status, created_from, before_at, before_id, input_contains, input_conditions, output_contains, output_conditions, config_contains, config_conditions, limit)
 -- List runs that are in one state, newest first.
 -- Returns: WorkflowRun
--- Index: ix_workflow_runs__status_created
+-- Index: ix_workflow_runs__status_created in order
 -- Plan: custom if input_contains, output_contains, config_contains
 SELECT
     r.id, r.created_at, r.updated_at, r.audit_log, r.workflow_version_id, r.status, r.triggered_by,
@@ -98,7 +98,8 @@ LIMIT :limit;
 -- name: list_runs_by_trigger(triggered_by, status, created_from, before_at, before_id, input_contains, input_conditions, output_contains, output_conditions, config_contains, config_conditions, limit)
 -- List runs by what triggered them and, optionally, their state, newest first.
 -- Returns: WorkflowRun
--- Index: ix_workflow_runs__trigger_created
+-- Index: ix_workflow_runs__trigger_created in order
+-- Differs: PostgreSQL limits the size of an index entry, so its index holds the beginning of the trigger.
 -- Plan: custom if input_contains, output_contains, config_contains
 SELECT
     r.id, r.created_at, r.updated_at, r.audit_log, r.workflow_version_id, r.status, r.triggered_by,
@@ -122,7 +123,7 @@ LIMIT :limit;
 -- Count all runs by state.
 -- Returns: RunStatusCounts
 -- Index: ix_workflow_runs__status_created
--- Scan: counting everything reads one whole index.
+-- Scan: counting everything reads everything, here one whole index.
 SELECT
     count(*) FILTER (WHERE status = 'pending') AS pending,
     count(*) FILTER (WHERE status = 'running') AS running,

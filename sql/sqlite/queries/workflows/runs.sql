@@ -133,7 +133,7 @@ UPDATE workflow_run_search SET search_text = search_text || :error_text WHERE ru
 
 -- name: prune_runs(created_before, limit)!
 -- Delete up to :limit finished runs that were created before a time, oldest first, with all that belongs to them.
--- Index: ix_workflow_runs__created
+-- Index: ix_workflow_runs__created in order
 DELETE FROM workflow_runs
 WHERE id IN (
     SELECT id FROM workflow_runs

@@ -13,7 +13,7 @@ WHERE id = :id;
 -- name: get_version_by_number(workflow_id, version)^
 -- Get one version of a workflow by its number.
 -- Returns: WorkflowVersion
--- Index: uq_workflow_versions__workflow_id__version
+-- Index: sqlite_autoindex_workflow_versions_2
 SELECT
     id, created_at, updated_at, audit_log, workflow_id, version, graph, mermaid, metadata, runnable_config,
     created_by, notes
@@ -23,7 +23,7 @@ WHERE workflow_id = :workflow_id AND version = :version;
 -- name: get_latest_version(workflow_id)^
 -- Get the version of a workflow with the highest number.
 -- Returns: WorkflowVersion
--- Index: uq_workflow_versions__workflow_id__version
+-- Index: sqlite_autoindex_workflow_versions_2
 SELECT
     id, created_at, updated_at, audit_log, workflow_id, version, graph, mermaid, metadata, runnable_config,
     created_by, notes
@@ -35,7 +35,7 @@ LIMIT 1;
 -- name: list_versions(workflow_id, after_version, limit)
 -- List the versions of a workflow by ascending number.
 -- Returns: WorkflowVersion
--- Index: uq_workflow_versions__workflow_id__version
+-- Index: sqlite_autoindex_workflow_versions_2 in order
 SELECT
     id, created_at, updated_at, audit_log, workflow_id, version, graph, mermaid, metadata, runnable_config,
     created_by, notes
@@ -47,7 +47,7 @@ LIMIT :limit;
 -- name: list_versions_by_number(workflow_id, base, target)
 -- Get the two versions of a comparison at once.
 -- Returns: WorkflowVersion
--- Index: uq_workflow_versions__workflow_id__version
+-- Index: sqlite_autoindex_workflow_versions_2
 SELECT
     id, created_at, updated_at, audit_log, workflow_id, version, graph, mermaid, metadata, runnable_config,
     created_by, notes
@@ -80,7 +80,7 @@ UPDATE workflow_search SET graph_text = :graph_text WHERE workflow_id = :workflo
 -- name: update_version_runnable_config(workflow_id, version, runnable_config, default_run_config, default_run_text, now, event)^
 -- Replace the runnable config of one version; no row when there is no such version.
 -- Returns: WorkflowVersion
--- Index: uq_workflow_versions__workflow_id__version
+-- Index: sqlite_autoindex_workflow_versions_2
 UPDATE workflow_versions
 SET
     runnable_config = :runnable_config,
