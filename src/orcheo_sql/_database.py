@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import AsyncExitStack, asynccontextmanager
-from contextvars import ContextVar
-from functools import cached_property
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Self, TypeVar
-
-import msgspec
 
 from ._catalog import load_catalog
 from ._errors import (
     ConnectionLostError,
-    CrossDatabaseError,
-    OrcheoSqlError,
-    StoreError,
+    DatabaseClosedError,
     TransactionError,
     TransientError,
+    ValidationError,
 )
-from ._migrate import Migrator
+from ._migrate import VERSION_QUERY, Migrator
 from ._queries import bound_classes
+from ._transaction import Transaction, Unit, unit_of
 from .engines.base import DatabaseHealth, Observation
-from .repositories.workflows import WorkflowRepository
+from .engines.waiting import Backoff
 from .settings import Subsystem, load_settings
 from .structs import utc_now
 
@@ -33,7 +29,7 @@ if TYPE_CHECKING:
 
     from ._queries import BoundQueries
     from .credentials import CredentialHealthService
-    from .engines.base import CompiledQuery, EngineTransaction, Executor, Observer
+    from .engines.base import CompiledQuery, Executor, Observer
     from .engines.postgres import PostgresEngine
     from .engines.sqlite import SqliteEngine
     from .repositories.base import Clock
@@ -43,42 +39,11 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-# The subsystems that exist, by the folder of SQL each has.
+# The subsystems that exist, with the name that the folder of SQL and the repository of each have.
 SUBSYSTEMS: Mapping[Subsystem, str] = {Subsystem.WORKFLOWS: "workflows"}
 
 
-class _Unit:
-    """Where repositories work; the parts that a database and a unit of work share."""
-
-    now: Clock
-
-    def __init__(self, database: Database):
-        self._database = database
-
-    @property
-    def in_transaction(self) -> bool:
-        """Whether a unit of work is open here."""
-        return self._database.current is not None
-
-    def attempt(self) -> AbstractAsyncContextManager[None]:
-        """Guard statements that may conflict."""
-        raise NotImplementedError
-
-    def _executor(self, subsystem: Subsystem) -> Executor:
-        raise NotImplementedError
-
-    def _queries(self, subsystem: Subsystem) -> BoundQueries:
-        return self._database.query_class(subsystem)(self._executor(subsystem))
-
-    @cached_property
-    def workflows(self) -> WorkflowRepository:
-        """Workflows, their versions and their runs."""
-        repository = WorkflowRepository(self._queries(Subsystem.WORKFLOWS), self)
-        repository.credentials = self._database.credentials
-        return repository
-
-
-class Database(_Unit):
+class Database(Unit):
     """All stores of one installation, on SQLite or PostgreSQL as the settings say.
 
     ::
@@ -119,30 +84,30 @@ class Database(_Unit):
         self._observation = Observation(self.settings.slow_query_seconds, observer)
         self._engines: dict[Location, Engine] = {}
         self._query_classes: dict[str, Mapping[str, type[BoundQueries]]] = {}
-        self._current: ContextVar[Transaction | None] = ContextVar(
-            "orcheo_sql_unit_of_work", default=None
-        )
         self._is_open = False
+        self._opening = asyncio.Lock()
 
     async def open(self) -> Self:
         """Connect and bring the schema up to date (or, without auto-migrate, verify it).
 
         Raises:
+            ConfigError: a database can't be used: it is no database, does not exist, or refuses us.
             ConnectionLostError: a database can't be reached.
             MigrationError: its schema is pending, newer, edited or foreign.
             QueryError: a query of the override folder does not fit.
         """
-        if self._is_open:
-            return self
-        try:
-            for subsystem in SUBSYSTEMS:
-                location = self.settings.location(subsystem)
-                if location not in self._engines:
-                    await self._open_engine(location)
-        except BaseException:
-            await self.close()
-            raise
-        self._is_open = True
+        async with self._opening:
+            if self._is_open:
+                return self
+            try:
+                for subsystem in SUBSYSTEMS:
+                    location = self.settings.location(subsystem)
+                    if location not in self._engines:
+                        await self._open_engine(location)
+            except BaseException:
+                await self._close()
+                raise
+            self._is_open = True
         return self
 
     async def _open_engine(self, location: Location) -> None:
@@ -159,10 +124,22 @@ class Database(_Unit):
             await migrator.verify()
 
     async def close(self) -> None:
-        """Give every connection back. The object can be opened again."""
+        """Let running work end (for ten seconds, then it is ended), and give every connection back.
+
+        What has not begun is refused with DatabaseClosedError. The object can be opened again.
+
+        Raises:
+            TransactionError: this task is inside a unit of work, which would never end.
+        """
+        if self.current is not None:
+            raise TransactionError("a unit of work is open in this task: leave it before closing")
+        await self._close()
+
+    async def _close(self) -> None:
         engines, self._engines = self._engines, {}
         self._is_open = False
-        self.__dict__.pop("workflows", None)
+        for name in SUBSYSTEMS.values():
+            self.__dict__.pop(name, None)  # the repositories belong to the engines
         for engine in engines.values():
             await engine.close()
 
@@ -196,13 +173,8 @@ class Database(_Unit):
             raise TransactionError(
                 "a unit of work is open in this task: nest with `async with tx.transaction():`, which is a savepoint"
             )
-        unit = Transaction(self)
-        token = self._current.set(unit)
-        try:
-            async with unit.run():
-                yield unit
-        finally:
-            self._current.reset(token)
+        async with Transaction(self).run() as unit:
+            yield unit
 
     async def retry(self, work: Callable[[Transaction], Awaitable[T]], *, attempts: int = 5) -> T:
         """Run `work` in a unit of work, again when it fails for a passing reason (`TransientError`).
@@ -212,35 +184,26 @@ class Database(_Unit):
 
         Raises:
             TransientError: the last attempt failed too.
+            TransactionError: this task is inside a unit of work already.
         """
-        delay = 0.02
-        for attempt in range(1, attempts + 1):
+        if attempts < 1:
+            raise ValidationError(f"attempts must be at least 1, got {attempts}")
+        backoff = Backoff(first=0.02, longest=1.0)
+        while True:
+            attempts -= 1
             try:
                 async with self.transaction() as unit:
                     return await work(unit)
             except TransientError:
-                if attempt == attempts:
+                if not attempts:
                     raise
-            await asyncio.sleep(delay)
-            delay = min(delay * 2, 1.0)
-        raise ValueError("attempts must be at least 1")
+            await backoff.pause()
 
     async def health(self) -> list[DatabaseHealth]:
         """Say of each database whether it answers, its versions, its pool and its latency; never raises for one down."""
         self._require_open()
-        return [await self._health(engine) for engine in self._engines.values()]
-
-    async def _health(self, engine: Engine) -> DatabaseHealth:
-        health = await engine.health()
-        if not health.reachable:
-            return health
-        try:
-            states = await self._migrator(engine).status()
-        except OrcheoSqlError as error:
-            return msgspec.structs.replace(health, error=str(error))
-        return msgspec.structs.replace(
-            health, schema_version=sum(s.applied_at is not None for s in states)
-        )
+        engines = self._engines.values()
+        return await asyncio.gather(*(engine.health(VERSION_QUERY) for engine in engines))
 
     def _migrator(self, engine: Engine) -> Migrator:
         dsn = self.settings.postgres_migration_dsn
@@ -251,8 +214,7 @@ class Database(_Unit):
     @property
     def current(self) -> Transaction | None:
         """The unit of work that is open in this task."""
-        unit = self._current.get()
-        return unit if unit is not None and unit.is_open else None
+        return unit_of(self)
 
     def attempt(self) -> AbstractAsyncContextManager[None]:
         """Guard statements that may conflict: on its own, a statement that fails leaves nothing behind."""
@@ -272,7 +234,7 @@ class Database(_Unit):
 
     def _require_open(self) -> None:
         if not self._engines:
-            raise TransactionError(
+            raise DatabaseClosedError(
                 "the database is not open: use `async with Database() as db:` or `await db.open()`"
             )
 
@@ -292,136 +254,12 @@ class _Direct:
         self._engine = engine
         self.dialect = engine.dialect
 
-    async def execute(self, query: CompiledQuery, params: Mapping[str, Any]) -> Any:
-        if query.writes and self._database.current is not None:
+    def execute(self, query: CompiledQuery, params: Mapping[str, Any]) -> Awaitable[Any]:
+        if query.writes and unit_of(self._database) is not None:
             raise TransactionError(
                 f"{query.name} writes beside the unit of work that is open in this task: use the unit's repositories"
             )
-        return await self._engine.execute(query, params)
-
-
-class _Frame:
-    """One level of a unit of work: the transaction itself, or a savepoint in it."""
-
-    __slots__ = ("failed", "opened", "stack")
-
-    def __init__(self) -> None:
-        self.stack = AsyncExitStack()
-        self.opened = False
-        self.failed: str | None = None
-
-
-class Transaction(_Unit):
-    """A unit of work: the same repositories as the database, committed together.
-
-    A database error inside it leaves only one way out: back. A nested `transaction` is a savepoint, and a way back
-    that keeps what came before. This holds on both databases alike.
-    """
-
-    def __init__(self, database: Database):
-        super().__init__(database)
-        self.now = database.now
-        self.is_open = False
-        self._engine: Engine | None = None
-        self._session: EngineTransaction | None = None
-        self._frames: list[_Frame] = []
-        self._beginning = asyncio.Lock()
-
-    @property
-    def in_transaction(self) -> bool:
-        """True, in whichever task it is used."""
-        return True
-
-    @asynccontextmanager
-    async def run(self) -> AsyncIterator[Self]:
-        """Keep the unit open; for `Database.transaction`."""
-        self.is_open = True
-        try:
-            async with self._level():
-                yield self
-        finally:
-            self.is_open = False
-
-    @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[Self]:
-        """Open a savepoint: what happens inside is kept when the block ends, undone when it raises."""
-        if not self.is_open:
-            raise TransactionError("this unit of work is over")
-        async with self._level():
-            yield self
-
-    @asynccontextmanager
-    async def _level(self) -> AsyncIterator[None]:
-        frame = _Frame()
-        self._frames.append(frame)
-        try:
-            async with frame.stack:
-                yield
-                if frame.failed is not None:
-                    raise TransactionError(
-                        f"the unit of work was rolled back: {frame.failed} failed in it and the error was swallowed"
-                    )
-        finally:
-            self._frames.pop()
-
-    def attempt(self) -> AbstractAsyncContextManager[None]:
-        """Guard statements that may conflict with a savepoint."""
-        return self._level()
-
-    def _executor(self, subsystem: Subsystem) -> Executor:
-        return _Joined(self, self._database.engine(subsystem))
-
-    async def session(self, engine: Engine) -> EngineTransaction:
-        """Return the open transaction on an engine; begin it, or the savepoints that are due, first."""
-        if not self.is_open:
-            raise TransactionError("this unit of work is over")
-        if self._engine is not None and self._engine is not engine:
-            raise CrossDatabaseError(
-                f"this unit of work is on {self._engine.location}; it can't include {engine.location} as well "
-                "(keep the subsystems in one database, or use two units of work)"
-            )
-        failed = next((frame.failed for frame in self._frames if frame.failed), None)
-        if failed is not None:
-            raise TransactionError(f"{failed} failed: this unit of work can only be rolled back")
-        if self._session is None or not self._frames[-1].opened:
-            async with self._beginning:
-                await self._begin(engine)
-        assert self._session is not None
-        return self._session
-
-    async def _begin(self, engine: Engine) -> None:
-        for frame in self._frames:
-            if frame.opened:
-                continue
-            if self._session is None:
-                self._engine = engine
-                self._session = await frame.stack.enter_async_context(engine.transaction())
-            else:
-                await frame.stack.enter_async_context(self._session.savepoint())
-            frame.opened = True
-
-    def fail(self, query: str) -> None:
-        """Remember that a statement failed: until the way back to the last savepoint nothing else can run."""
-        self._frames[-1].failed = query
-
-
-class _Joined:
-    """Runs queries inside a unit of work."""
-
-    __slots__ = ("_engine", "_unit", "dialect")
-
-    def __init__(self, unit: Transaction, engine: Engine):
-        self._unit = unit
-        self._engine = engine
-        self.dialect = engine.dialect
-
-    async def execute(self, query: CompiledQuery, params: Mapping[str, Any]) -> Any:
-        session = await self._unit.session(self._engine)
-        try:
-            return await session.execute(query, params)
-        except (StoreError, asyncio.CancelledError):
-            self._unit.fail(query.name)
-            raise
+        return self._engine.execute(query, params)
 
 
 def make_engine(
@@ -444,7 +282,7 @@ def make_engine(
     if location.dsn is None:  # pragma: no cover - a PostgreSQL location has one by construction
         raise ConnectionLostError("no DSN", dialect="postgres")
     return PostgresEngine(
-        location.dsn.get_secret_value(),
+        location.dsn.get_secret_value,
         location=str(location),
         observation=observation,
         min_size=settings.postgres_pool_min_size,

@@ -129,7 +129,8 @@ class JsonFilter(msgspec.Struct, frozen=True):
             kept.append(_as_bound(condition))
         return (
             None if contains is msgspec.UNSET else _bound(contains),
-            _bound(kept) if kept else None,
+            # A filter that asks for nothing still asks for a document.
+            _bound(kept) if kept or contains is msgspec.UNSET else None,
         )
 
 

@@ -41,6 +41,8 @@ TABLE = "orcheo_migrations"
 _FILE = re.compile(r"^(\d{4})_(\w+)\.sql$")
 LOCK_KEY = 0x4F52_4348_454F_5351  # "ORCHEOSQ"
 
+VERSION_QUERY = f"SELECT max(version) FROM {TABLE}"  # noqa: S608 - constant
+
 BOOKKEEPING: dict[Dialect, str] = {
     "sqlite": f"CREATE TABLE IF NOT EXISTS {TABLE} (version INTEGER NOT NULL PRIMARY KEY, "
     "name TEXT NOT NULL, checksum TEXT NOT NULL, applied_at TEXT NOT NULL) STRICT",

@@ -34,7 +34,7 @@ from typing import Any, Literal
 import msgspec
 
 from ._documents import MAX_DEPTH, JsonText, encode_record
-from ._errors import SearchQueryError
+from ._errors import SearchQueryError, ValidationError
 
 BOUNDARY = "\ue000"
 """Stands between two values in a token stream; no text has it as a token."""
@@ -194,6 +194,10 @@ def _texts(values: Iterable[Any]) -> Iterator[str]:
                     items = value.values() if isinstance(value, Mapping) else value
                     open_containers.append(iter(items))
                     break
+                case Mapping() | list() | tuple():
+                    raise ValidationError(
+                        f"document: nested deeper than {MAX_DEPTH} levels, or contains itself"
+                    )
                 case _:
                     document = msgspec.json.decode(encode_record(value).encode())
                     open_containers.append(iter([document]))

@@ -155,7 +155,7 @@ def bound(path: str, op: str, *value: Any) -> list[dict[str, Any]]:
 @pytest.mark.parametrize(
     ("json_filter", "contains", "conditions"),
     [
-        (JsonFilter(), None, None),
+        (JsonFilter(), None, []),
         (JsonFilter(contains=None), None, None),
         (JsonFilter({"a": 1}), {"a": 1}, None),
         (JsonFilter(where=[("a.b", "==", 5)]), {"a": {"b": 5}}, None),

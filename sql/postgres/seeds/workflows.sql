@@ -1,5 +1,5 @@
--- Made-up data for `orcheo-sql sql check` and `sql explain --scratch`, which fill a scratch database with it. Both dialects
--- get the same rows. Ids count: 00000001-… workflows, 00000002-… versions, 00000003-… runs, the number last, in hex.
+-- Made-up data: `orcheo-sql sql check` and `sql explain --scratch` fill a scratch database with it. Both dialects get
+-- the same rows. Ids count: 00000001-… workflows, 00000002-… versions, 00000003-… runs, the number last, in hex.
 -- The first workflow is the busy one: 200 versions and every 25th run.
 --
 -- A `sample` line names, as JSON, the argument that a parameter gets: in all queries that have it, or in one.
@@ -24,6 +24,7 @@
 -- sample: input_conditions = [{"path": "strict $.\"order\"", "op": "ge", "value": 1000}]
 -- sample: output_conditions = [{"path": "strict $.\"score\"", "op": "lt", "value": 500}]
 -- sample: config_conditions = [{"path": "strict $.\"metadata\"", "op": "exists"}]
+-- sample: list_runs_by_workflow_and_status.status = "failed"
 -- sample: insert_workflow.handle = "not-taken"
 -- sample: update_workflow.handle = "not-taken"
 -- sample: resolve_workflow_ref.include_archived = true
@@ -32,10 +33,10 @@
 -- sample: search_workflows.search = "node42 flow"
 -- sample: get_version.id = "00000002-0003-4000-8000-000000000002"
 -- sample: get_run.id = "00000003-0000-4000-8000-00000000002a"
--- sample: start_run.id = "00000003-0000-4000-8000-0000000000c8"
--- sample: succeed_run.id = "00000003-0000-4000-8000-0000000000c9"
--- sample: fail_run.id = "00000003-0000-4000-8000-0000000000c9"
--- sample: cancel_run.id = "00000003-0000-4000-8000-0000000000c9"
+-- sample: start_run.id = "00000003-0000-4000-8000-0000000000c1"
+-- sample: succeed_run.id = "00000003-0000-4000-8000-0000000000c3"
+-- sample: fail_run.id = "00000003-0000-4000-8000-0000000000c3"
+-- sample: cancel_run.id = "00000003-0000-4000-8000-0000000000c3"
 -- sample: prune_runs.created_before = "2025-02-10T01:00:00.000000Z"
 
 INSERT INTO workflows (
@@ -140,10 +141,11 @@ FROM (
         m,
         CASE WHEN m % 25 = 0 THEN 1 ELSE 2 + m % 1999 END AS w,
         CASE
-            WHEN m % 200 = 0 THEN 'pending' WHEN m % 200 = 1 OR m % 1000 = 75 THEN 'running'
-            WHEN m % 20 = 16 THEN 'failed' WHEN m % 20 = 19 THEN 'cancelled' ELSE 'succeeded'
+            WHEN (m + m / 25) % 200 = 0 THEN 'pending' WHEN (m + m / 25) % 100 = 2 THEN 'running'
+            WHEN (m + m / 25) % 20 IN (15, 16) THEN 'failed' WHEN (m + m / 25) % 20 = 19 THEN 'cancelled'
+            ELSE 'succeeded'
         END AS status
-    FROM generate_series(1, 24000) AS m
+    FROM generate_series(1, 40000) AS m
 ) AS run;
 
 INSERT INTO workflow_run_inputs (run_id, runnable_config, input_payload)
@@ -153,14 +155,14 @@ SELECT
     format(
         '{"customer":"c-%s","order":%s,"note":"%s"}', m % 1500, m, repeat('Please look at order ' || m || ' soon. ', 20)
     )::json
-FROM generate_series(1, 24000) AS m;
+FROM generate_series(1, 40000) AS m;
 
 INSERT INTO workflow_run_outputs (run_id, output_payload)
 SELECT
     ('00000003-0000-4000-8000-' || lpad(to_hex(m), 12, '0'))::uuid,
     format('{"answer":"Done with order %s","score":%s}', m, m % 800)::json
-FROM generate_series(1, 24000) AS m
-WHERE m % 200 > 1 AND m % 1000 <> 75 AND m % 20 NOT IN (16, 19);
+FROM generate_series(1, 40000) AS m
+WHERE (m + m / 25) % 200 <> 0 AND (m + m / 25) % 100 <> 2 AND (m + m / 25) % 20 NOT IN (15, 16, 19);
 
 -- One run has more distinct words than a tsvector holds.
 INSERT INTO workflow_run_search (run_id, search_text)
@@ -172,7 +174,7 @@ SELECT
             THEN (SELECT string_agg(' ' || lpad(to_hex(k), 32, '0'), '' ORDER BY k) FROM generate_series(1, 32000) AS k)
         ELSE ''
     END
-FROM generate_series(1, 24000) AS m;
+FROM generate_series(1, 40000) AS m;
 
 INSERT INTO audit_records (entity_id, seq, record)
 SELECT

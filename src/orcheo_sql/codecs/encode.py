@@ -14,6 +14,9 @@ Struct             TEXT, JSON                                  text of JSON, cas
 SearchQuery        TEXT, rendered for FTS5                     text, rendered for tsquery
 =================  ==========================================  ===============================
 
+Integers beyond 64 bit, NaN and infinities, and times that leave the years 1 to 9999 in UTC are refused: one of the two
+databases, or both, could not hold them.
+
 Fixed-width UTC text makes text order time order on SQLite. JSON goes through one encoder, so both store the same bytes.
 """
 
@@ -22,12 +25,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime
 from enum import Enum
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import msgspec
 
 from .._documents import JsonText
+from .._errors import ValidationError
 from .._search import SearchQuery
 
 if TYPE_CHECKING:
@@ -35,10 +40,22 @@ if TYPE_CHECKING:
 
 Encode = Callable[[Any], Any]
 
+LOWEST_INT = -(2**63)
+HIGHEST_INT = 2**63 - 1
+
 
 def utc(value: datetime) -> datetime:
-    """Return the instant in UTC; a naive time is taken as UTC already."""
-    return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+    """Return the instant in UTC; a naive time is taken as UTC already.
+
+    Raises:
+        ValidationError: in UTC it is before the year 1 or after 9999.
+    """
+    if value.tzinfo is None:
+        return value.replace(tzinfo=UTC)
+    try:
+        return value.astimezone(UTC)
+    except OverflowError:
+        raise ValidationError(f"{value.isoformat()} is out of range in UTC") from None
 
 
 def instant_text(value: datetime) -> str:
@@ -54,10 +71,22 @@ def _enum(value: Enum) -> Any:
     return value.value
 
 
+def _int(value: int) -> int:
+    if not LOWEST_INT <= value <= HIGHEST_INT:
+        raise ValidationError("an integer is beyond 64 bit")
+    return value
+
+
+def _float(value: float) -> float:
+    if not isfinite(value):
+        raise ValidationError("a number is not finite")
+    return value
+
+
 _COMMON: dict[type, Encode | None] = {
     str: None,
-    int: None,
-    float: None,
+    int: _int,
+    float: _float,
     bytes: None,
     type(None): None,
     JsonText: str,
@@ -93,7 +122,7 @@ def _learn(table: dict[type, Encode | None], kind: type) -> Encode | None:
     else:
         encode = next((table[base] for base in kind.__mro__ if base in table), None)
         if not any(base in table for base in kind.__mro__):
-            raise TypeError(f"no database type for {kind.__name__}")
+            raise ValidationError(f"no database type for {kind.__name__}")
     table[kind] = encode
     return encode
 

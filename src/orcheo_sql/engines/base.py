@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
@@ -13,7 +13,7 @@ import msgspec
 
 from .._errors import ContractMismatchError
 from ..codecs.encode import encoder
-from ..codecs.rows import Decoder, Dialect, row_decoder, value_decoder
+from ..codecs.rows import Decoder, Dialect, check_columns, row_decoder, value_decoder
 
 if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
@@ -102,6 +102,8 @@ class CompiledQuery:
                 f"{self.query.place}: {self.name} returns no columns, or has no tag Returns"
             )
         if issubclass(returns, msgspec.Struct):
+            if problem := check_columns(returns, columns):
+                raise ContractMismatchError(f"{self.query.place}: {self.name}: {problem}")
             return row_decoder(returns, columns, self.dialect, self.name)
         if len(columns) != 1:
             raise ContractMismatchError(
@@ -149,6 +151,8 @@ class QueryTiming(NamedTuple):
     seconds: float
     error: str | None
     """Class name of the error, or None."""
+    waited: float = 0.0
+    """How much of `seconds` went by before there was a connection."""
 
 
 Observer = Callable[[QueryTiming], None]
@@ -162,18 +166,32 @@ class Observation:
     observer: Observer | None = None
 
     def record(
-        self, query: str, dialect: Dialect, started: float, error: BaseException | None = None
+        self,
+        query: str,
+        dialect: Dialect,
+        started: float,
+        begun: float,
+        error: BaseException | None = None,
     ) -> None:
-        """Report one execution that began at `started` (`time.perf_counter`)."""
+        """Report one execution: called for at `started`, under way from `begun` on (`time.perf_counter`)."""
         seconds = time.perf_counter() - started
         if seconds >= self.slow_query_seconds:
-            logger.warning("slow query %s on %s: %.3f s", query, dialect, seconds)
+            logger.warning(
+                "slow query %s on %s: %.3f s, %.3f s of it waiting for a connection",
+                query,
+                dialect,
+                seconds,
+                begun - started,
+            )
         elif logger.isEnabledFor(logging.DEBUG):
             logger.debug("query %s on %s: %.6f s", query, dialect, seconds)
         if self.observer is not None:
-            self.observer(
-                QueryTiming(query, dialect, seconds, type(error).__name__ if error else None)
-            )
+            failure = type(error).__name__ if error else None
+            try:
+                self.observer(QueryTiming(query, dialect, seconds, failure, begun - started))
+            except Exception:
+                # The query is done; whoever only watches can't undo that.
+                logger.exception("the observer failed on query %s", query)
 
 
 class PoolFigures(msgspec.Struct, frozen=True):
@@ -205,7 +223,7 @@ class Executor(Protocol):
 
     dialect: Dialect
 
-    async def execute(self, query: CompiledQuery, params: Mapping[str, Any]) -> Any:
+    def execute(self, query: CompiledQuery, params: Mapping[str, Any]) -> Awaitable[Any]:
         """Run one query and return what its operator promises."""
         ...
 
@@ -235,6 +253,10 @@ class Engine(Executor, Protocol):
         """Open a transaction: committed when left normally, rolled back otherwise."""
         ...
 
-    async def health(self) -> DatabaseHealth:
-        """Say how the database is; never raises for a database that is down."""
+    async def health(self, version_query: str | None = None) -> DatabaseHealth:
+        """Say how the database is; never raises for a database that is down.
+
+        Args:
+            version_query: returns the version of the schema.
+        """
         ...

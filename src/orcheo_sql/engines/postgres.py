@@ -2,161 +2,62 @@
 
 What the pool leaves to its users is here: a connection that died while idle is noticed before it is used (a look at
 its socket, no round trip), reads that meet a dying server are repeated, new connections are tried again with back-off
-and jitter, a transaction pooler between us and the server is recognised, and errors become ours by SQLSTATE.
+and jitter, a transaction pooler between us and the server is recognised, a server that answers nothing is given up,
+and no connection is lost to a cancelled task.
 """
 
 from __future__ import annotations
 
 import asyncio
-import random
-import select
 import time
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
-from typing import TYPE_CHECKING, Any, LiteralString, TypeVar, cast
+from typing import Any, LiteralString, NoReturn, cast
 
 import psycopg
 import psycopg_pool
-from psycopg import AsyncConnection, AsyncRawCursor
 from psycopg.pq import TransactionStatus
-from psycopg.types.json import set_json_loads
-from psycopg.types.numeric import Int8Dumper
 
 from .._errors import (
-    CheckViolationError,
     ConfigError,
-    ConflictError,
     ConnectionLostError,
-    DatabaseBusyError,
-    DeadlockError,
-    ForeignKeyViolationError,
-    NotNullViolationError,
+    DatabaseClosedError,
     OrcheoSqlError,
     PoolTimeoutError,
-    SerializationError,
     StatementTimeoutError,
     StoreError,
-    UniqueViolationError,
+    TransactionError,
+    ValidationError,
 )
 from .base import CompiledQuery, DatabaseHealth, Observation, PoolFigures, Rows
+from .postgres_connection import (
+    ATTEMPT_SECONDS,
+    PREPARED_STATEMENTS,
+    SESSION,
+    TRANSACTION,
+    Connection,
+    Gate,
+    adapt,
+    connection_class,
+    is_pooled,
+    run_query,
+)
+from .postgres_errors import Reasons, translate
+from .waiting import CLOSE_SECONDS, HEALTH_SECONDS, Backoff, Watch, finish
 
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping
+__all__ = ["PostgresEngine", "PostgresTransaction", "adapt", "run_query", "translate"]
 
-T = TypeVar("T")
-Pool = psycopg_pool.AsyncConnectionPool[AsyncConnection[Any]]
+Pool = psycopg_pool.AsyncConnectionPool[Connection]
 
 MINIMUM_VERSION = 140000
-FIRST_RETRY_SECONDS = 0.05
-LONGEST_RETRY_SECONDS = 0.5
-CANCEL_GRACE_SECONDS = 5.0
+PREPARE_AFTER = 5
+# How much longer than the server, which has the limit too, the client waits before it tells the server to stop.
+GRACE_SECONDS = 1.0
+# And how long for the server to obey, before the line is cut.
+OBEY_SECONDS = 2.0
 ROLLBACK_SECONDS = 5.0
-
-_BY_STATE: dict[str, type[StoreError]] = {
-    "23505": UniqueViolationError,
-    "23503": ForeignKeyViolationError,
-    "23514": CheckViolationError,
-    "23502": NotNullViolationError,
-    "40001": SerializationError,
-    "40P01": DeadlockError,
-    "55P03": DatabaseBusyError,
-    "57014": StatementTimeoutError,
-    "25P03": ConnectionLostError,
-    "53300": ConnectionLostError,
-    "57P01": ConnectionLostError,
-    "57P02": ConnectionLostError,
-    "57P03": ConnectionLostError,
-}
-_HINTS: dict[type[StoreError], str] = {
-    DatabaseBusyError: "a row stayed locked longer than ORCHEO_LOCK_TIMEOUT_SECONDS",
-    StatementTimeoutError: "took longer than ORCHEO_STATEMENT_TIMEOUT_SECONDS",
-}
-# Answers that will not change by asking again: wrong password, no such role or database, no permission.
-_HOPELESS = ("28", "3D", "42", "0A", "08P01")
-
-
-def translate(error: psycopg.Error, *, query: str | None) -> OrcheoSqlError:
-    """Turn a driver error into ours: by SQLSTATE where there is one, else by class."""
-    where = f"{query}: " if query else ""
-    state = error.sqlstate or ""
-    kind = _BY_STATE.get(state)
-    if kind is None and state.startswith("08"):
-        kind = ConnectionLostError
-    if (
-        kind is None
-        and not state
-        and isinstance(error, (psycopg.OperationalError, psycopg.InterfaceError))
-    ):
-        kind = ConnectionLostError
-    if kind is not None and issubclass(kind, ConflictError):
-        # DETAIL would show the offending value; the primary message names table and constraint only.
-        return kind(
-            f"{where}{error.diag.message_primary}",
-            query=query,
-            dialect="postgres",
-            constraint=error.diag.constraint_name,
-        )
-    message = _HINTS.get(kind or StoreError) or error.diag.message_primary or str(error).strip()
-    return (kind or StoreError)(f"{where}{message}", query=query, dialect="postgres")
-
-
-def is_connection_failure(error: psycopg.Error) -> bool:
-    """Whether the connection, rather than the statement, is at fault."""
-    return isinstance(translate(error, query=None), ConnectionLostError)
-
-
-class _BigIntDumper(Int8Dumper):
-    """Bind every int as bigint: one prepared statement per query, whatever the magnitude of its arguments."""
-
-
-def _raw_json(data: bytes | bytearray | memoryview | str) -> Any:
-    """Leave JSON as it arrived; the struct's own decoder parses it."""
-    return data if isinstance(data, (bytes, str)) else bytes(data)
-
-
-class Backoff:
-    """Exponential back-off with jitter."""
-
-    def __init__(self) -> None:
-        self._delay = FIRST_RETRY_SECONDS
-
-    async def pause(self) -> None:
-        """Wait a little longer than last time."""
-        await asyncio.sleep(self._delay * random.uniform(0.5, 1.5))  # noqa: S311
-        self._delay = min(self._delay * 2, LONGEST_RETRY_SECONDS)
-
-
-def _connection_class(retry_seconds: Callable[[], float]) -> type[AsyncConnection[Any]]:
-    """Return a connection class whose connect keeps trying.
-
-    The pool's own retry waits 1, 2, 4 … seconds; after an outage that is seconds too long.
-    """
-
-    class RetryingConnection(AsyncConnection[Any]):
-        @classmethod
-        async def connect(cls, *args: Any, **kwargs: Any) -> Any:  # type: ignore[override]
-            backoff = Backoff()
-            started = time.monotonic()
-            while True:
-                try:
-                    return await super().connect(*args, **kwargs)
-                except psycopg.OperationalError as error:
-                    if not worth_retrying(error) or time.monotonic() - started > retry_seconds():
-                        raise
-                await backoff.pause()
-
-    return RetryingConnection
-
-
-def worth_retrying(error: psycopg.OperationalError) -> bool:
-    """Whether connecting again may succeed without anybody changing anything."""
-    if (error.sqlstate or "").startswith(_HOPELESS):
-        return False
-    # libpq does not give the SQLSTATE of a refused connection to the client.
-    text = str(error)
-    return not any(
-        sign in text
-        for sign in ("password authentication failed", "does not exist", "no pg_hba.conf entry")
-    )
+MOST_WORKERS = 100
+_OVER = (TransactionStatus.IDLE, TransactionStatus.UNKNOWN)
 
 
 class PostgresEngine:
@@ -166,7 +67,7 @@ class PostgresEngine:
 
     def __init__(
         self,
-        dsn: str,
+        dsn: Callable[[], str],
         *,
         location: str,
         observation: Observation,
@@ -180,31 +81,55 @@ class PostgresEngine:
         pooler: str = "auto",
         application_name: str = "orcheo-sql",
     ):
-        """Describe the database; nothing is opened. Times are seconds, 0 for none; `location` is the masked DSN."""
-        self._dsn = dsn
+        """Describe the database; nothing is opened. Times are seconds, 0 for none.
+
+        Args:
+            dsn: returns the DSN, so that it need not be kept.
+            location: the masked DSN.
+            observation: who hears of each query.
+            min_size: connections that are kept open.
+            max_size: the most connections.
+            pool_timeout: how long to wait for a connection, and how long reads are repeated.
+            max_idle: when connections above `min_size` are closed.
+            statement_timeout: when a statement is ended.
+            lock_timeout: how long a statement waits for a lock.
+            connect_timeout: how long `open` tries to reach the server.
+            pooler: `auto`, `none` or `transaction`.
+            application_name: what the server knows us by.
+
+        Raises:
+            ConfigError: the DSN can't be read.
+        """
         self.location = location
         self.observation = observation
+        self._reasons = Reasons(dsn(), location)
+        self._timeouts = [_milliseconds(statement_timeout), _milliseconds(lock_timeout)]
         self._statement_timeout = statement_timeout
-        self._lock_timeout = lock_timeout
         self._connect_timeout = connect_timeout
         self._pool_timeout = pool_timeout
         self._pooler = pooler
-        self._closing = False
         self.behind_pooler = pooler == "transaction"
         self.server_version = 0
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._busy: set[Connection] = set()
+        self._drained = 0.0
+        self._watch: Watch[Connection] = Watch(None, self._end)
+        self._cancelling: set[asyncio.Task[None]] = set()
+        arguments: dict[str, Any] = {"autocommit": True, "application_name": application_name}
+        if not self._reasons.has_connect_timeout:
+            arguments["connect_timeout"] = ATTEMPT_SECONDS
+        self._gate = Gate(dsn, self._reasons, arguments)
+        self._class = connection_class(self._gate, self._prepare)
         self._pool: Pool = psycopg_pool.AsyncConnectionPool(
-            dsn,
-            connection_class=_connection_class(
-                lambda: 0.0 if self._closing else self._connect_timeout
-            ),
-            kwargs={"autocommit": True, "application_name": application_name},
+            connection_class=self._class,
             min_size=min_size,
             max_size=max_size,
             timeout=pool_timeout,
             max_idle=max_idle,
-            configure=self._configure,
             open=False,
             name="orcheo-sql",
+            # Of its workers, all but one may be busy connecting to a server that is down.
+            num_workers=min(max_size, MOST_WORKERS) + 1,
         )
 
     async def open(self) -> None:
@@ -212,176 +137,333 @@ class PostgresEngine:
 
         Raises:
             ConnectionLostError: the server can't be reached.
-            ConfigError: it can, but the database does not exist, or is too old.
+            ConfigError: it can, but it refuses us, the database does not exist, or it is too old.
         """
-        probe = await self._probe()
+        self._loop = asyncio.get_running_loop()
+        self._gate.open()
         try:
-            self.server_version = probe.info.server_version
-            if self.server_version < MINIMUM_VERSION:
-                raise ConfigError(
-                    f"PostgreSQL {self.server_version // 10000} is too old, 14 or newer is needed ({self.location})"
-                )
-            if self._pooler == "auto":
-                self.behind_pooler = await _is_pooled(probe)
-        finally:
-            await probe.close()
+            probe = await self._probe(self._connect_timeout)
+            try:
+                self.server_version = probe.info.server_version
+                if self.server_version < MINIMUM_VERSION:
+                    raise ConfigError(
+                        f"PostgreSQL {self.server_version // 10000} is too old, 14 or newer is needed ({self.location})"
+                    )
+                if self._pooler == "auto":
+                    self.behind_pooler = await is_pooled(probe)
+            except psycopg.Error as error:
+                raise self._reasons.refusal(error) from None
+            finally:
+                await probe.close()
+        except BaseException:
+            self._loop = None
+            raise
+        if self._statement_timeout:
+            grace = 0.0 if self.behind_pooler else GRACE_SECONDS
+            self._watch = Watch(self._statement_timeout + grace, self._end)
         await self._pool.open()
 
-    async def _probe(self) -> AsyncConnection[Any]:
+    async def _probe(self, seconds: float) -> Connection:
+        """Connect outside of the pool."""
+        refusal: OrcheoSqlError
         try:
-            return await self._pool.connection_class.connect(self._dsn, autocommit=True)
-        except psycopg.OperationalError as error:
-            name = psycopg.conninfo.conninfo_to_dict(self._dsn).get("dbname") or "orcheo"
-            if f'database "{name}" does not exist' in str(error):
-                raise ConfigError(
-                    f'the database does not exist ({self.location}); create it with: CREATE DATABASE "{name}";'
-                ) from None
-            raise ConnectionLostError(
-                f"can't connect to PostgreSQL ({self.location}): {_without_secrets(error)}",
-                dialect="postgres",
-            ) from None
+            return await self._class.probe(seconds)
+        except psycopg.Error as error:
+            refusal = self._reasons.refusal(error)
+        # Raised out here: the driver's error may quote what should not be shown.
+        raise refusal
 
     async def close(self) -> None:
-        """Close the pool."""
-        self._closing = True
-        await self._pool.close()
+        """Let running work end, for a while, and close the pool. What has not begun is refused."""
+        if self._loop is None:
+            return
+        self._check_loop(asyncio.get_running_loop())
+        self._loop = None
+        self._gate.close()
+        deadline = time.monotonic() + CLOSE_SECONDS
+        backoff = Backoff(0.001)
+        while self._busy and time.monotonic() < deadline:
+            await backoff.pause()
+        self._watch.stop()
+        for connection in self._busy:
+            connection.cut()
+        await finish(self._pool.close())
 
-    async def _configure(self, connection: AsyncConnection[Any]) -> None:
-        connection.prepare_threshold = None if self.behind_pooler else 5
+    async def _prepare(self, connection: Connection) -> None:
+        connection.prepare_threshold = None if self.behind_pooler else PREPARE_AFTER
+        connection.prepared_max = PREPARED_STATEMENTS
         adapt(connection)
         if not self.behind_pooler:
             # A pooler in transaction mode would hand session settings to strangers: there, transactions set their own.
-            await connection.execute(
-                "SELECT set_config('statement_timeout', $1, false), set_config('lock_timeout', $2, false)",
-                [_milliseconds(self._statement_timeout), _milliseconds(self._lock_timeout)],
+            await connection.execute(SESSION, self._timeouts)
+
+    def _check_loop(self, loop: asyncio.AbstractEventLoop) -> None:
+        if self._loop is None:
+            raise DatabaseClosedError("the database is closed")
+        if self._loop is not loop:
+            raise DatabaseClosedError(
+                f"the database {self.location} was opened in another event loop and can't be used in this one: "
+                "open a Database of its own in each"
             )
 
     @asynccontextmanager
-    async def connection(self) -> AsyncIterator[AsyncConnection[Any]]:
+    async def connection(self) -> AsyncIterator[Connection]:
         """Borrow a connection that was alive a moment ago."""
         connection = await self._take()
         try:
             yield connection
         finally:
-            await self._pool.putconn(connection)
+            await self._give(connection)
 
-    async def _take(self) -> AsyncConnection[Any]:
-        deadline = time.monotonic() + self._pool_timeout
+    async def _take(self, timeout: float | None = None) -> Connection:
+        self._check_loop(asyncio.get_running_loop())
+        task = cast("asyncio.Task[Any]", asyncio.current_task())
+        cancelled = task.cancelling()
+        deadline = 0.0
         while True:
             try:
-                connection = await self._pool.getconn(
-                    timeout=max(deadline - time.monotonic(), 0.001)
-                )
+                connection = await self._pool.getconn(timeout)
             except psycopg_pool.PoolTimeout:
-                raise PoolTimeoutError(
-                    f"no connection to PostgreSQL became free within {self._pool_timeout:g} s ({self.location}); "
-                    "raise ORCHEO_POSTGRES_POOL_MAX_SIZE, or check that the server is up",
-                    dialect="postgres",
-                ) from None
+                raise self._no_connection(timeout or self._pool_timeout) from None
             except psycopg_pool.PoolClosed:
-                raise ConnectionLostError("the database is closed", dialect="postgres") from None
-            if not _died_while_idle(connection):
+                raise DatabaseClosedError("the database is closed") from None
+            if task.cancelling() > cancelled:
+                # Python 3.11's wait_for, which the pool uses, can swallow a cancellation.
+                await self._give(connection)
+                raise asyncio.CancelledError
+            if self._loop is None:
+                await self._give(connection)
+                raise DatabaseClosedError("the database is closed")
+            if not connection.died_while_idle():
+                self._busy.add(connection)
                 return connection
             # Dead ones are dropped at once, without the pool's pause between checks; it connects anew in the background.
             await connection.close()
-            await self._pool.putconn(connection)
+            await finish(self._pool.putconn(connection))
+            deadline = deadline or time.monotonic() + (timeout or self._pool_timeout)
+            timeout = max(deadline - time.monotonic(), 0.001)
+
+    def _no_connection(self, waited: float) -> StoreError:
+        if self._gate.failure is not None:
+            return ConnectionLostError(
+                f"can't reach PostgreSQL ({self.location}) for {waited:g} s: {self._gate.failure}",
+                dialect="postgres",
+            )
+        return PoolTimeoutError(
+            f"no connection to PostgreSQL became free within {waited:g} s ({self.location}); "
+            "raise ORCHEO_POSTGRES_POOL_MAX_SIZE, or keep units of work shorter",
+            dialect="postgres",
+        )
+
+    async def _give(self, connection: Connection) -> None:
+        self._busy.discard(connection)
+        if connection.overdue:
+            # The server may still be about to cancel what runs on it next.
+            await connection.close()
+        # A cancelled task must not keep what it had borrowed.
+        await finish(self._pool.putconn(connection))
 
     async def execute(self, query: CompiledQuery, params: Mapping[str, Any]) -> Any:
         """Run one query in autocommit; a read that loses its connection is repeated until the pool timeout."""
         args = query.bind(params)
-        prepare = False if query.wants_custom_plan(params) else None
-        deadline = time.monotonic() + self._pool_timeout
-        backoff = Backoff()
-        while True:
-            started = time.perf_counter()
-            error: BaseException | None = None
-            try:
-                async with self.connection() as connection, self._limit(query):
-                    rows = await run_query(connection, query, args, prepare)
-                return query.result(rows)
-            except psycopg.Error as raised:
-                error = raised
-                repeat = (
-                    not query.writes
-                    and is_connection_failure(raised)
-                    and time.monotonic() < deadline
-                )
-                if not repeat:
-                    raise translate(raised, query=query.name) from raised
-            finally:
-                self.observation.record(query.name, "postgres", started, error)
-            await backoff.pause()
-
-    @asynccontextmanager
-    async def _limit(self, query: CompiledQuery) -> AsyncIterator[None]:
-        """End a call that the server does not end: it is frozen, or a pooler keeps us from setting its timeout."""
-        if not self._statement_timeout:
-            yield
-            return
-        grace = 0.0 if self.behind_pooler else CANCEL_GRACE_SECONDS
+        prepare = False if query.custom_plan_if and query.wants_custom_plan(params) else None
+        started = begun = time.perf_counter()
+        backoff: Backoff | None = None
         try:
-            async with asyncio.timeout(self._statement_timeout + grace):
-                yield
-        except TimeoutError:
-            raise StatementTimeoutError(
-                f"{query.name}: {_HINTS[StatementTimeoutError]}",
-                query=query.name,
-                dialect="postgres",
+            while True:
+                connection = await self._take()
+                begun = time.perf_counter()
+                try:
+                    rows = await self.run(connection, query, args, prepare)
+                    break
+                except ConnectionLostError:
+                    if query.writes or begun - started > self._pool_timeout:
+                        raise
+                finally:
+                    await self._give(connection)
+                if backoff is None:
+                    backoff = Backoff()
+                else:
+                    await self._drain()
+                await backoff.pause()
+        except BaseException as error:
+            self.observation.record(query.name, "postgres", started, begun, error)
+            raise
+        self.observation.record(query.name, "postgres", started, begun)
+        return query.result(rows)
+
+    async def _drain(self) -> None:
+        """Make all idle connections anew, rather than find out one by one that they are dead; at most once a second."""
+        now = time.monotonic()
+        if now - self._drained > 1.0:
+            self._drained = now
+            await finish(self._pool.drain())
+
+    async def run(
+        self, connection: Connection, query: CompiledQuery, args: list[Any], prepare: bool | None
+    ) -> Rows:
+        """Run one query on a connection, within the time limit; its errors are ours."""
+        self._watch.begin(connection)
+        try:
+            return await run_query(connection, query, args, prepare)
+        except psycopg.Error as error:
+            await self._fail(connection, error, query.name)
+        except (UnicodeEncodeError, OverflowError) as error:
+            raise ValidationError(
+                f"{query.name}: a value can't be stored: {type(error).__name__}"
             ) from None
+        finally:
+            self._watch.end(connection)
+
+    async def command(self, connection: Connection, statement: str, *args: Any) -> str | None:
+        """Run BEGIN, COMMIT and their kin within the time limit, and return what the server calls what it did."""
+        self._watch.begin(connection)
+        try:
+            cursor = await connection.execute(
+                cast("LiteralString", statement), args or None, prepare=False
+            )
+        except psycopg.Error as error:
+            await self._fail(connection, error, statement)
+        finally:
+            self._watch.end(connection)
+        return cursor.statusmessage
+
+    async def _fail(self, connection: Connection, error: psycopg.Error, query: str) -> NoReturn:
+        if connection.overdue:
+            raise StatementTimeoutError(
+                f"{query}: took longer than ORCHEO_STATEMENT_TIMEOUT_SECONDS",
+                query=query,
+                dialect="postgres",
+            ) from error
+        ours = translate(error, query=query)
+        if isinstance(ours, ConnectionLostError):
+            await connection.close()
+        raise ours from error
+
+    def _end(self, connection: Connection, late: float) -> None:
+        """End a statement that the server has not ended: it is frozen, or a pooler keeps us from setting its limit."""
+        if not connection.overdue:
+            connection.overdue = True
+            task = asyncio.get_running_loop().create_task(_ask_to_stop(connection))
+            self._cancelling.add(task)
+            task.add_done_callback(self._cancelling.discard)
+        elif late > OBEY_SECONDS:
+            connection.cut()
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[PostgresTransaction]:
         """Open a transaction on one connection."""
-        async with self.connection() as connection:
-            transaction = PostgresTransaction(connection, self)
-            await transaction.begin()
+        transaction = await self._begin()
+        try:
             try:
                 yield transaction
-                await transaction.control("COMMIT")
+                await transaction.commit()
             except BaseException:
                 await transaction.rollback()
                 raise
+        finally:
+            await self._give(transaction.connection)
 
-    async def health(self) -> DatabaseHealth:
-        """Report version, pool figures and the latency of a trivial query."""
+    async def _begin(self) -> PostgresTransaction:
+        """Begin; a connection that turns out to be dead is replaced, for nothing has happened on it yet."""
+        deadline = time.monotonic() + self._pool_timeout
+        backoff = Backoff()
+        while True:
+            connection = await self._take()
+            try:
+                await self.command(connection, "BEGIN")
+                if self.behind_pooler:
+                    await self.command(connection, TRANSACTION, *self._timeouts)
+            except BaseException as error:
+                transaction = PostgresTransaction(connection, self)
+                await finish(transaction.rollback())
+                await self._give(connection)
+                if not isinstance(error, ConnectionLostError) or time.monotonic() > deadline:
+                    raise
+            else:
+                return PostgresTransaction(connection, self)
+            await backoff.pause()
+
+    async def health(self, version_query: str | None = None) -> DatabaseHealth:
+        """Report versions, pool figures and the latency of a trivial query.
+
+        Args:
+            version_query: returns the version of the schema.
+        """
+        self._check_loop(asyncio.get_running_loop())
+        figures = self._figures()
+        connection: Connection | None = None
+        try:
+            async with asyncio.timeout(HEALTH_SECONDS):
+                connection = await self._lend()
+            version, schema, latency = await _look(connection, version_query)
+        except (psycopg.Error, OrcheoSqlError, TimeoutError) as error:
+            reason = (
+                self._reasons.of(error) if str(error) else f"no answer within {HEALTH_SECONDS:g} s"
+            )
+            return DatabaseHealth("postgres", self.location, False, pool=figures, error=reason)
+        finally:
+            if connection in self._busy:
+                await self._give(connection)
+            elif connection is not None:
+                await connection.close()
+        return DatabaseHealth(
+            "postgres",
+            self.location,
+            True,
+            server_version=version,
+            schema_version=schema,
+            latency_seconds=latency,
+            pool=figures,
+        )
+
+    async def _lend(self) -> Connection:
+        """Take a connection that is free, or make one: a pool that is busy, or empty, says little about the server."""
+        while self._pool.get_stats().get("pool_available", 0):
+            connection = await self._pool.getconn()
+            if not connection.died_while_idle():
+                self._busy.add(connection)
+                return connection
+            await connection.close()
+            await finish(self._pool.putconn(connection))
+        return await self._probe(0)
+
+    def _figures(self) -> PoolFigures:
         stats = self._pool.get_stats()
-        figures = PoolFigures(
+        return PoolFigures(
             size=stats.get("pool_size", 0),
             idle=stats.get("pool_available", 0),
             waiting=stats.get("requests_waiting", 0),
             timeouts=stats.get("requests_errors", 0),
             maximum=self._pool.max_size,
         )
+
+
+async def _ask_to_stop(connection: Connection) -> None:
+    with suppress(psycopg.Error, OSError):
+        await connection.cancel_safe(timeout=OBEY_SECONDS)
+
+
+async def _look(connection: Connection, version_query: str | None) -> tuple[str, int | None, float]:
+    """Return the versions of server and schema, and how long the first took."""
+    timer = asyncio.get_running_loop().call_later(HEALTH_SECONDS, connection.cut)
+    try:
         started = time.perf_counter()
-        try:
-            async with asyncio.timeout(CANCEL_GRACE_SECONDS):
-                async with self.connection() as connection:
-                    cursor = await connection.execute("SELECT current_setting('server_version')")
-                    row = await cursor.fetchone()
-        except (psycopg.Error, OrcheoSqlError, TimeoutError) as error:
-            reason = _without_secrets(error) or type(error).__name__
-            return DatabaseHealth("postgres", self.location, False, pool=figures, error=reason)
-        return DatabaseHealth(
-            "postgres",
-            self.location,
-            True,
-            server_version=row[0] if row else None,
-            latency_seconds=time.perf_counter() - started,
-            pool=figures,
-        )
+        version = await _value(connection, "SELECT current_setting('server_version')")
+        latency = time.perf_counter() - started
+        schema = None
+        if version_query is not None:
+            with suppress(psycopg.errors.UndefinedTable):
+                schema = await _value(connection, version_query)
+        return version, schema, latency
+    finally:
+        timer.cancel()
 
-    def local_timeouts(self) -> tuple[str, list[str]] | None:
-        """Return what a transaction behind a pooler runs first, since its session settings are not ours."""
-        if not self.behind_pooler:
-            return None
-        return (
-            "SELECT set_config('statement_timeout', $1, true), set_config('lock_timeout', $2, true)",
-            [_milliseconds(self._statement_timeout), _milliseconds(self._lock_timeout)],
-        )
 
-    def limit(self, query: CompiledQuery) -> Any:
-        """Return the guard that ends a call which outlives the statement timeout."""
-        return self._limit(query)
+async def _value(connection: Connection, statement: str) -> Any:
+    cursor = await connection.execute(cast("LiteralString", statement), prepare=False)
+    row = await cursor.fetchone()
+    return row[0] if row else None
 
 
 class PostgresTransaction:
@@ -389,52 +471,53 @@ class PostgresTransaction:
 
     dialect = "postgres"
 
-    def __init__(self, connection: AsyncConnection[Any], engine: PostgresEngine):
-        self._connection = connection
+    def __init__(self, connection: Connection, engine: PostgresEngine):
+        self.connection = connection
         self._engine = engine
         self._depth = 0
-
-    async def begin(self) -> None:
-        """Send BEGIN."""
-        await self.control("BEGIN")
-        local = self._engine.local_timeouts()
-        if local:
-            await self._connection.execute(cast("LiteralString", local[0]), local[1])
 
     async def execute(self, query: CompiledQuery, params: Mapping[str, Any]) -> Any:
         """Run one query within the transaction; never repeated, for what came before would be missing."""
         args = query.bind(params)
+        prepare = False if query.custom_plan_if and query.wants_custom_plan(params) else None
+        observation = self._engine.observation
         started = time.perf_counter()
-        error: BaseException | None = None
         try:
-            async with self._engine.limit(query):
-                prepare = False if query.wants_custom_plan(params) else None
-                rows = await run_query(self._connection, query, args, prepare)
-        except psycopg.Error as raised:
-            error = raised
-            raise translate(raised, query=query.name) from raised
-        finally:
-            self._engine.observation.record(query.name, "postgres", started, error)
+            rows = await self._engine.run(self.connection, query, args, prepare)
+        except BaseException as error:
+            observation.record(query.name, "postgres", started, started, error)
+            raise
+        observation.record(query.name, "postgres", started, started)
         return query.result(rows)
 
-    async def control(self, statement: str) -> None:
-        """Run BEGIN, COMMIT, SAVEPOINT and their kin."""
-        try:
-            await self._connection.execute(cast("LiteralString", statement), prepare=False)
-        except psycopg.Error as error:
-            raise translate(error, query=statement) from error
+    async def commit(self) -> None:
+        """Keep everything.
+
+        Raises:
+            TransactionError: the server had to undo everything, because a statement had failed.
+        """
+        done = await self._engine.command(self.connection, "COMMIT")
+        if done != "COMMIT":
+            raise TransactionError(
+                "PostgreSQL has rolled back this unit of work, because of an earlier error in it"
+            )
 
     async def rollback(self) -> None:
         """Undo everything, waited for even while the caller is being cancelled; its failure never hides the cause."""
+        if self.connection.pgconn.transaction_status not in _OVER:
+            await self._undo("ROLLBACK")
 
-        async def undo() -> None:
-            if self._connection.pgconn.transaction_status in (
-                TransactionStatus.INTRANS,
-                TransactionStatus.INERROR,
-            ):
-                await self._connection.execute("ROLLBACK", prepare=False)
-
-        await _finish(undo(), self._connection)
+    async def _undo(self, *statements: str) -> None:
+        """Run cleaning-up statements to their end; a connection that can't be cleaned is closed."""
+        connection = self.connection
+        timer = asyncio.get_running_loop().call_later(ROLLBACK_SECONDS, connection.cut)
+        try:
+            for statement in statements:
+                await finish(self._engine.command(connection, statement))
+        except OrcheoSqlError:
+            await connection.close()
+        finally:
+            timer.cancel()
 
     @asynccontextmanager
     async def savepoint(self) -> AsyncIterator[None]:
@@ -442,87 +525,18 @@ class PostgresTransaction:
         self._depth += 1
         name = f"orcheo_{self._depth}"
         try:
-            await self.control(f"SAVEPOINT {name}")
+            await self._engine.command(self.connection, f"SAVEPOINT {name}")
             try:
                 yield
             except BaseException:
-
-                async def undo() -> None:
-                    await self.control(f"ROLLBACK TO SAVEPOINT {name}")
-                    await self.control(f"RELEASE SAVEPOINT {name}")
-
-                await _finish(undo(), self._connection)
+                await finish(
+                    self._undo(f"ROLLBACK TO SAVEPOINT {name}", f"RELEASE SAVEPOINT {name}")
+                )
                 raise
-            await self.control(f"RELEASE SAVEPOINT {name}")
+            await self._engine.command(self.connection, f"RELEASE SAVEPOINT {name}")
         finally:
             self._depth -= 1
 
 
-async def _finish(work: Any, connection: AsyncConnection[Any]) -> None:
-    """Run cleaning-up work to its end despite cancellation; a connection that can't be cleaned is closed."""
-    task = asyncio.ensure_future(work)
-    deadline = time.monotonic() + ROLLBACK_SECONDS
-    while not task.done() and time.monotonic() < deadline:
-        with suppress(asyncio.CancelledError):
-            await asyncio.wait([task], timeout=ROLLBACK_SECONDS)
-    if not task.done():
-        task.cancel()
-        with suppress(asyncio.CancelledError, psycopg.Error, OrcheoSqlError):
-            await task
-    failed = not task.done() or task.cancelled() or task.exception() is not None
-    if failed:
-        await connection.close()
-
-
-async def run_query(
-    connection: AsyncConnection[Any], query: CompiledQuery, args: list[Any], prepare: bool | None
-) -> Rows:
-    """Send one query and fetch what it returns."""
-    cursor = AsyncRawCursor(connection)
-    await cursor.execute(cast("LiteralString", query.sql), args, prepare=prepare)
-    if query.shape == "count":
-        return Rows(None, (), max(cursor.rowcount, 0))
-    columns = tuple(c.name for c in cursor.description or ()) if query.needs_columns else None
-    return Rows(columns, await cursor.fetchall(), 0)
-
-
-def adapt(connection: AsyncConnection[Any]) -> None:
-    """Give a connection the cursor and the codecs our queries rely on."""
-    connection.cursor_factory = AsyncRawCursor
-    connection.adapters.register_dumper(int, _BigIntDumper)
-    set_json_loads(_raw_json, connection)
-
-
-def _died_while_idle(connection: AsyncConnection[Any]) -> bool:
-    """Look, without a round trip, whether the server has ended an idle connection.
-
-    An idle connection has nothing to read. If its socket is readable the server has said something: a farewell, or
-    (harmless) a notice or a TLS session ticket.
-    """
-    pgconn = connection.pgconn
-    try:
-        for _ in range(3):
-            poller = select.poll()
-            poller.register(pgconn.socket, select.POLLIN)
-            if not poller.poll(0):
-                return False
-            pgconn.consume_input()
-    except (psycopg.Error, OSError):
-        return True
-    return connection.closed or pgconn.transaction_status == TransactionStatus.UNKNOWN
-
-
-async def _is_pooled(connection: AsyncConnection[Any]) -> bool:
-    """Recognise a pooler: it makes up the process id that the client is told at connect."""
-    cursor = await connection.execute("SELECT pg_backend_pid()", prepare=False)
-    row = await cursor.fetchone()
-    return row is not None and row[0] != connection.info.backend_pid
-
-
 def _milliseconds(seconds: float) -> str:
     return str(int(seconds * 1000))
-
-
-def _without_secrets(error: BaseException) -> str:
-    """Return the first line of an error; libpq names host, role and database there, never the password."""
-    return (str(error).strip().splitlines() or [""])[0]

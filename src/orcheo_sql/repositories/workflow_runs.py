@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 from uuid import UUID, uuid4
 
 import msgspec
@@ -41,12 +41,33 @@ from .workflow_versions import WorkflowVersions, config_text
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from .._documents import JsonText
     from .._filters import JsonFilter
     from .._query_types import Workflows
     from ..credentials import CredentialHealthService
     from ..structs import RunEligibility, RunStatusCounts, WorkflowRun
 
     Filter = JsonFilter | Mapping[str, Any]
+
+
+class _Filters(TypedDict):
+    """The JSON filters that the run lists share."""
+
+    input_contains: JsonText | None
+    input_conditions: JsonText | None
+    output_contains: JsonText | None
+    output_conditions: JsonText | None
+    config_contains: JsonText | None
+    config_conditions: JsonText | None
+
+
+class _Window(_Filters):
+    """What all run lists take: the part of the list that is wanted, and the filters."""
+
+    created_from: datetime
+    before_at: datetime
+    before_id: UUID
+    limit: int
 
 
 class WorkflowRuns(WorkflowVersions):
@@ -323,11 +344,11 @@ class WorkflowRuns(WorkflowVersions):
         created_from: datetime,
         before_at: datetime,
         before_id: UUID,
-        filters: dict[str, Any],
+        filters: _Filters,
         limit: int,
     ) -> list[WorkflowRun]:
         """Run the list whose leading column is given: each has an index of its own."""
-        window: Any = {
+        window: _Window = {
             "created_from": created_from, "before_at": before_at, "before_id": before_id, "limit": limit, **filters
         }  # fmt: skip
         q = self.q
@@ -416,22 +437,23 @@ def _status(value: WorkflowRunStatus | str) -> WorkflowRunStatus:
         raise ValidationError(f"status must be one of {allowed}, got {value!r}") from None
 
 
-def _no_filters() -> dict[str, Any]:
+def _no_filters() -> _Filters:
     return _filters(None, None, None)
 
 
-def _filters(
-    given: Filter | None, output: Filter | None, metadata: Filter | None
-) -> dict[str, Any]:
+def _filters(given: Filter | None, output: Filter | None, metadata: Filter | None) -> _Filters:
     """Return the filter parameters that the run lists share."""
-    parameters: dict[str, Any] = {}
-    for name, value in (("input", given), ("output", output), ("config", metadata)):
-        contains = conditions = None
-        if value is not None:
-            json_filter = as_filter(value)
-            contains, conditions = (
-                json_filter.under("metadata") if name == "config" else json_filter
-            ).to_parameters()
-        parameters[f"{name}_contains"] = contains
-        parameters[f"{name}_conditions"] = conditions
-    return parameters
+    nothing = None, None
+    inputs = nothing if given is None else as_filter(given).to_parameters()
+    outputs = nothing if output is None else as_filter(output).to_parameters()
+    configs = (
+        nothing if metadata is None else as_filter(metadata).under("metadata").to_parameters()
+    )
+    return {
+        "input_contains": inputs[0],
+        "input_conditions": inputs[1],
+        "output_contains": outputs[0],
+        "output_conditions": outputs[1],
+        "config_contains": configs[0],
+        "config_conditions": configs[1],
+    }

@@ -4,6 +4,7 @@
 -- List the audit trail of a workflow, version or run, oldest first.
 -- Returns: AuditEntry
 -- Index: sqlite_autoindex_audit_records_1, sqlite_autoindex_workflows_1
+-- Differs: SQLite counts the elements of an array from 0, PostgreSQL from 1.
 SELECT entry.seq, entry.record
 FROM (
     SELECT seq, record FROM audit_records WHERE entity_id = :entity_id AND seq > :after_seq

@@ -20,6 +20,7 @@ SELECT EXISTS (SELECT 1 FROM workflows WHERE id = :id);
 -- Find the id a reference stands for: the active workflow with this handle, else (on request) the archived one
 -- with this handle that changed last, else the workflow with this id.
 -- Returns: UUID
+-- Null: id (the reference is not the text of an id)
 -- Index: ix_workflows__handle, sqlite_autoindex_workflows_1
 SELECT found.id
 FROM (

@@ -1,0 +1,367 @@
+"""The queries of each folder as methods, for editors and mypy; nothing is here at run time.
+
+Generated from the SQL files. Write it anew with: orcheo-sql sql types
+"""
+# ruff: noqa: A002, E501, TC001, TC003
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Protocol
+from uuid import UUID
+
+import msgspec
+
+from ._documents import JsonText
+from ._search import SearchQuery
+from .structs import (
+    AuditEntry,
+    RunEligibility,
+    RunStatusCounts,
+    Workflow,
+    WorkflowRun,
+    WorkflowSummary,
+    WorkflowVersion,
+)
+
+Json = JsonText | Mapping[str, Any] | list[Any] | tuple[Any, ...] | msgspec.Struct
+"""A document: bound as JSON. A plain `str` is none; `JsonText` is one that is encoded already."""
+
+
+class Workflows(Protocol):
+    """Queries of ``sql/<dialect>/queries/workflows/``."""
+
+    async def list_audit_records(
+        self, *, entity_id: UUID, after_seq: int, limit: int
+    ) -> list[AuditEntry]:
+        """List the audit trail of a workflow, version or run, oldest first."""
+        ...
+
+    async def list_runs(
+        self,
+        *,
+        created_from: datetime,
+        before_at: datetime,
+        before_id: UUID,
+        input_contains: Json | None,
+        input_conditions: Json | None,
+        output_contains: Json | None,
+        output_conditions: Json | None,
+        config_contains: Json | None,
+        config_conditions: Json | None,
+        limit: int,
+    ) -> list[WorkflowRun]:
+        """List runs, newest first."""
+        ...
+
+    async def list_runs_by_workflow(
+        self,
+        *,
+        workflow_id: UUID,
+        triggered_by: str | None,
+        created_from: datetime,
+        before_at: datetime,
+        before_id: UUID,
+        input_contains: Json | None,
+        input_conditions: Json | None,
+        output_contains: Json | None,
+        output_conditions: Json | None,
+        config_contains: Json | None,
+        config_conditions: Json | None,
+        limit: int,
+    ) -> list[WorkflowRun]:
+        """List the runs of one workflow, newest first."""
+        ...
+
+    async def list_runs_by_workflow_and_status(
+        self,
+        *,
+        workflow_id: UUID,
+        status: str,
+        triggered_by: str | None,
+        created_from: datetime,
+        before_at: datetime,
+        before_id: UUID,
+        input_contains: Json | None,
+        input_conditions: Json | None,
+        output_contains: Json | None,
+        output_conditions: Json | None,
+        config_contains: Json | None,
+        config_conditions: Json | None,
+        limit: int,
+    ) -> list[WorkflowRun]:
+        """List the runs of one workflow that are in one state, newest first."""
+        ...
+
+    async def list_runs_by_status(
+        self,
+        *,
+        status: str,
+        created_from: datetime,
+        before_at: datetime,
+        before_id: UUID,
+        input_contains: Json | None,
+        input_conditions: Json | None,
+        output_contains: Json | None,
+        output_conditions: Json | None,
+        config_contains: Json | None,
+        config_conditions: Json | None,
+        limit: int,
+    ) -> list[WorkflowRun]:
+        """List runs that are in one state, newest first."""
+        ...
+
+    async def list_runs_by_trigger(
+        self,
+        *,
+        triggered_by: str,
+        status: str | None,
+        created_from: datetime,
+        before_at: datetime,
+        before_id: UUID,
+        input_contains: Json | None,
+        input_conditions: Json | None,
+        output_contains: Json | None,
+        output_conditions: Json | None,
+        config_contains: Json | None,
+        config_conditions: Json | None,
+        limit: int,
+    ) -> list[WorkflowRun]:
+        """List runs by what triggered them and, optionally, their state, newest first."""
+        ...
+
+    async def count_runs(self) -> RunStatusCounts | None:
+        """Count all runs by state."""
+        ...
+
+    async def count_runs_by_workflow(self, *, workflow_id: UUID) -> RunStatusCounts | None:
+        """Count the runs of one workflow by state."""
+        ...
+
+    async def get_run(self, *, id: UUID) -> WorkflowRun | None:
+        """Get one run by its id."""
+        ...
+
+    async def get_run_eligibility(
+        self, *, workflow_id: UUID, workflow_version_id: UUID
+    ) -> RunEligibility | None:
+        """Tell whether a run of this version may be created, and from which stored config; no row when the workflow is missing."""
+        ...
+
+    async def insert_run(
+        self,
+        *,
+        id: UUID,
+        workflow_id: UUID,
+        workflow_version_id: UUID,
+        triggered_by: str,
+        input_payload: Json,
+        runnable_config: Json | None,
+        now: datetime,
+        event: Json,
+        search_text: str,
+        config_text: str | None,
+    ) -> WorkflowRun | None:
+        """Create a pending run of an active workflow; without a config of its own it takes the version's. No row when the workflow is missing or archived, or the version is not one of its own."""
+        ...
+
+    async def start_run(self, *, id: UUID, now: datetime, event: Json) -> WorkflowRun | None:
+        """Move a pending run to running."""
+        ...
+
+    async def succeed_run(
+        self, *, id: UUID, output_payload: Json, now: datetime, event: Json, output_text: str
+    ) -> WorkflowRun | None:
+        """Move a running run to succeeded and keep its output."""
+        ...
+
+    async def fail_run(
+        self, *, id: UUID, error: str | None, now: datetime, event: Json, error_text: str
+    ) -> WorkflowRun | None:
+        """Move a pending or running run to failed and keep the reason."""
+        ...
+
+    async def cancel_run(
+        self, *, id: UUID, reason: str | None, now: datetime, event: Json, error_text: str
+    ) -> WorkflowRun | None:
+        """Move a pending or running run to cancelled and keep the reason, if any."""
+        ...
+
+    async def prune_runs(self, *, created_before: datetime, limit: int) -> int:
+        """Delete up to :limit finished runs that were created before a time, oldest first, with all that belongs to them."""
+        ...
+
+    async def search_workflows(
+        self,
+        *,
+        search: SearchQuery,
+        include_archived: bool,
+        before_at: datetime,
+        before_id: UUID,
+        limit: int,
+    ) -> list[Workflow]:
+        """Find workflows by the words of their handle, name, description, tags and latest graph."""
+        ...
+
+    async def search_runs(
+        self,
+        *,
+        search: SearchQuery,
+        workflow_id: UUID | None,
+        before_at: datetime,
+        before_id: UUID,
+        limit: int,
+    ) -> list[WorkflowRun]:
+        """Find runs, of one workflow or of all, by the words of trigger, name, tags, input, output and error."""
+        ...
+
+    async def get_version(self, *, id: UUID) -> WorkflowVersion | None:
+        """Get one version by its id."""
+        ...
+
+    async def get_version_by_number(
+        self, *, workflow_id: UUID, version: int
+    ) -> WorkflowVersion | None:
+        """Get one version of a workflow by its number."""
+        ...
+
+    async def get_latest_version(self, *, workflow_id: UUID) -> WorkflowVersion | None:
+        """Get the version of a workflow with the highest number."""
+        ...
+
+    async def list_versions(
+        self, *, workflow_id: UUID, after_version: int, limit: int
+    ) -> list[WorkflowVersion]:
+        """List the versions of a workflow by ascending number."""
+        ...
+
+    async def list_versions_by_number(
+        self, *, workflow_id: UUID, base: int, target: int
+    ) -> list[WorkflowVersion]:
+        """Get the two versions of a comparison at once."""
+        ...
+
+    async def insert_version(
+        self,
+        *,
+        id: UUID,
+        workflow_id: UUID,
+        graph: Json,
+        metadata: Json,
+        runnable_config: Json | None,
+        default_run_config: Json,
+        default_run_text: str,
+        created_by: str,
+        notes: str | None,
+        now: datetime,
+        event: Json,
+        graph_text: str,
+    ) -> WorkflowVersion | None:
+        """Create the next version of a workflow: its number is assigned here, and search now finds its graph. No row when the workflow is missing."""
+        ...
+
+    async def update_version_runnable_config(
+        self,
+        *,
+        workflow_id: UUID,
+        version: int,
+        runnable_config: Json | None,
+        default_run_config: Json,
+        default_run_text: str,
+        now: datetime,
+        event: Json,
+    ) -> WorkflowVersion | None:
+        """Replace the runnable config of one version; no row when there is no such version."""
+        ...
+
+    async def get_workflow(self, *, id: UUID) -> Workflow | None:
+        """Get one workflow by its id, archived or not."""
+        ...
+
+    async def exists_workflow(self, *, id: UUID) -> bool | None:
+        """Say whether a workflow exists, archived or not."""
+        ...
+
+    async def resolve_workflow_ref(
+        self, *, handle: str, id: UUID | None, include_archived: bool
+    ) -> UUID | None:
+        """Find the id a reference stands for: the active workflow with this handle, else (on request) the archived one with this handle that changed last, else the workflow with this id."""
+        ...
+
+    async def list_workflows(
+        self, *, after_at: datetime, after_id: UUID, limit: int
+    ) -> list[Workflow]:
+        """List active workflows in the order of their creation."""
+        ...
+
+    async def list_workflows_with_archived(
+        self, *, after_at: datetime, after_id: UUID, limit: int
+    ) -> list[Workflow]:
+        """List all workflows in the order of their creation."""
+        ...
+
+    async def list_workflow_summaries(
+        self, *, include_archived: bool, after_at: datetime, after_id: UUID, limit: int
+    ) -> list[WorkflowSummary]:
+        """List what an overview shows: workflows with their latest version, without audit records and graphs."""
+        ...
+
+    async def insert_workflow(
+        self,
+        *,
+        id: UUID,
+        handle: str | None,
+        slug: str,
+        name: str,
+        description: str | None,
+        tags: Json,
+        draft_access: str,
+        now: datetime,
+        event: Json,
+        handle_text: str,
+        name_text: str,
+        description_text: str,
+        tags_text: str,
+    ) -> Workflow | None:
+        """Create a workflow, together with its search row."""
+        ...
+
+    async def update_workflow(
+        self,
+        *,
+        id: UUID,
+        handle: str | None,
+        name: str | None,
+        description: str | None,
+        tags: Json | None,
+        prompts: Json | None,
+        clear_prompts: bool,
+        models: Json | None,
+        clear_models: bool,
+        draft_access: str | None,
+        is_archived: bool | None,
+        now: datetime,
+        event: Json,
+        unpublish_event: Json,
+        handle_text: str | None,
+        name_text: str | None,
+        description_text: str | None,
+        tags_text: str | None,
+    ) -> Workflow | None:
+        """Change the fields that are given (NULL leaves one alone; an empty description clears it) and record what changed. Archiving a public workflow revokes its publication first, with a record of its own."""
+        ...
+
+    async def publish_workflow(
+        self, *, id: UUID, require_login: bool, actor: str | None, now: datetime, event: Json
+    ) -> Workflow | None:
+        """Make an active workflow public; no row when it is missing, archived or public already."""
+        ...
+
+    async def revoke_publish(self, *, id: UUID, now: datetime, event: Json) -> Workflow | None:
+        """End the publication of an active workflow; no row when it is missing, archived or not public."""
+        ...
+
+    async def delete_all_workflows(self) -> int:
+        """Delete every workflow and, by cascade, everything that belongs to one."""
+        ...

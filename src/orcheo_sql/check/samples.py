@@ -1,0 +1,167 @@
+"""Sample arguments: what queries are given when they are tried on seeded data, or explained.
+
+A seed file names them in comments, as JSON: ``-- sample: status = "failed"`` for every query of the folder that has the
+parameter, ``-- sample: start_run.id = …`` for one. What is not named follows from the parameter's name.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+import msgspec
+
+from orcheo_sql._documents import JsonText
+from orcheo_sql._errors import QueryError, ValidationError
+from orcheo_sql._search import parse_search
+
+from .analysis import assigned
+from .sqltext import code, lines_of
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+    from pathlib import Path
+
+    from orcheo_sql._catalog import Query
+
+SEARCH = "search"
+_LINE = re.compile(r"^--\s*sample:\s*(?:(?P<query>\w+)\.)?(?P<name>\w+)\s*=\s*(?P<value>.+)$")
+_EVENT = {"actor": "ada", "action": "checked", "at": "2026-01-02T03:04:05.000006Z", "metadata": {}}
+_NOW = "2026-01-02T03:04:05.000006Z"
+_HIGH, _LOW = "ffffffff-ffff-ffff-ffff-ffffffffffff", "00000000-0000-0000-0000-000000000000"
+_FRESH = "0badf00d-0000-4000-8000-000000000001"
+
+# By name, the first that fits: what a parameter is called says what it holds.
+_BY_NAME: tuple[tuple[re.Pattern[str], Any], ...] = tuple(
+    (re.compile(pattern), value)
+    for pattern, value in (
+        (r"limit$", 51),
+        (r"before_id$", _HIGH),
+        (r"after_id$", _LOW),
+        (r"before_at$|created_before$", "9999-01-01T00:00:00.000000Z"),
+        (r"after_at$|created_from$", "0001-01-01T00:00:00.000000Z"),
+        (r"(now|.*_at)$", _NOW),
+        (r"after_\w+$", 0),
+        (r"(.*_)?id$", _FRESH),
+        (r"(.*_)?event$", _EVENT),
+        (r"(is|has|include|clear|require)_\w+$", False),
+        (r"(graph|metadata|.*_payload|.*_config)$", {}),
+        (r".*_contains$", {}),
+        (r"(prompts|models|tags|.*_conditions)$", []),
+        (r"search$", "flow"),
+    )
+)
+
+
+class Samples:
+    """The sample arguments of one tree."""
+
+    def __init__(self, given: Mapping[tuple[str, str, str], Any]):
+        self._given = given
+
+    def named(self, query: Query, parameter: str) -> bool:
+        """Whether a seed file names a sample for a parameter."""
+        return (query.namespace, query.name, parameter) in self._given or (
+            query.namespace,
+            "",
+            parameter,
+        ) in self._given
+
+    def raw(self, query: Query, parameter: str) -> Any:
+        """Return the sample of one parameter as its JSON says."""
+        for of in (query.name, ""):
+            key = (query.namespace, of, parameter)
+            if key in self._given and (of or not _is_inserted_id(query, parameter)):
+                return self._given[key]
+        return next((v for p, v in _BY_NAME if p.fullmatch(parameter)), "sample")
+
+    def arguments(
+        self, query: Query, types: Mapping[str, str], *, without: Collection[str] = ()
+    ) -> dict[str, Any]:
+        """Return arguments as a repository would pass them; those of `without` are None."""
+        return {
+            name: None
+            if name in without
+            else as_argument(name, self.raw(query, name), types.get(name, ""))
+            for name in query.parameters
+        }
+
+
+def _is_inserted_id(query: Query, parameter: str) -> bool:
+    """Whether a parameter becomes the id of a new row: then it must not be one that exists."""
+    return any(
+        column == "id" and name == parameter for _, column, name in assigned(code(query.sql))
+    )
+
+
+def as_argument(name: str, value: Any, type_name: str) -> Any:
+    """Return a JSON value as the Python value that a parameter of this PostgreSQL type is given.
+
+    Raises:
+        ValidationError: it has no such form.
+    """
+    if value is None:
+        return None
+    if name == SEARCH:
+        return parse_search(value)
+    try:
+        return _CONVERT.get(type_name, _by_form)(value)
+    except (ValueError, TypeError):
+        raise ValidationError(f"{name}: {value!r} is no {type_name}") from None
+
+
+def _by_form(value: Any) -> Any:
+    """Convert a value whose type nobody knows: containers are documents, the rest binds as it is."""
+    return _document(value) if isinstance(value, (dict, list)) else value
+
+
+def _document(value: Any) -> JsonText:
+    return JsonText(msgspec.json.encode(value).decode())
+
+
+def _instant(value: Any) -> datetime:
+    return datetime.fromisoformat(value)
+
+
+def _boolean(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError
+    return value
+
+
+_CONVERT: dict[str, Any] = {
+    "uuid": UUID,
+    "timestamp with time zone": _instant,
+    "json": _document,
+    "jsonb": _document,
+    "boolean": _boolean,
+    "bigint": int,
+    "integer": int,
+    "text": str,
+}
+
+
+def load_samples(paths: list[Path]) -> Samples:
+    """Read the ``sample`` lines of seed files; the name of a file is the folder of queries it is for.
+
+    Raises:
+        QueryError: a line is no sample, or its value no JSON; names file and line.
+    """
+    given: dict[tuple[str, str, str], Any] = {}
+    for path in paths:
+        for number, line in enumerate(lines_of(path), 1):
+            if not re.match(r"--\s*sample:", line):
+                continue
+            match = _LINE.match(line)
+            try:
+                if match is None:
+                    raise ValueError
+                value = msgspec.json.decode(match["value"].encode())
+            except (ValueError, msgspec.MsgspecError):
+                raise QueryError(
+                    f'{path}:{number}: a sample reads like: -- sample: status = "failed"'
+                ) from None
+            given[path.stem, match["query"] or "", match["name"]] = value
+    return Samples(given)

@@ -1,0 +1,192 @@
+"""Compare the trees of the two dialects: same files, names, operators, parameters, results and migrations."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from orcheo_sql._catalog import DIALECTS, OPERATORS, Query, read_file
+from orcheo_sql._errors import OrcheoSqlError, QueryError
+
+from .findings import Finding, of_error, place, shown
+from .sqltext import tag_line
+from .twins import differ
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from orcheo_sql.codecs.rows import Dialect
+
+_MIGRATION = re.compile(r"^(\d{4})_(\w+)\.sql$")
+
+
+@dataclass
+class Tree:
+    """The queries of one dialect, as far as they can be read."""
+
+    dialect: Dialect
+    folder: Path
+    queries: dict[str, Query] = field(default_factory=dict)
+    files: dict[str, list[Query]] = field(default_factory=dict)
+    """Queries by file, ``workflows/runs.sql``, in their order."""
+    broken: set[str] = field(default_factory=set)
+    """Files that can't be read to the end."""
+    findings: list[Finding] = field(default_factory=list)
+
+
+def read_tree(root: Path, dialect: Dialect) -> Tree:
+    """Read all queries of a dialect; what can't be read becomes findings."""
+    tree = Tree(dialect, root / dialect / "queries")
+    if not tree.folder.is_dir():
+        tree.findings.append(Finding(tree.folder, 1, "the folder of queries does not exist"))
+    for path in sorted(tree.folder.rglob("*.sql")):
+        relative = path.relative_to(tree.folder)
+        if len(relative.parts) != 2:
+            tree.findings.append(
+                Finding(path, 1, "query files are in folders: queries/<folder>/<file>.sql")
+            )
+            continue
+        tree.files[str(relative)] = list(_read(tree, path, str(relative)))
+    return tree
+
+
+def _read(tree: Tree, path: Path, relative: str) -> Iterator[Query]:
+    try:
+        for query, _ in read_file(path, path.parent.name, tree.dialect):
+            known = tree.queries.setdefault(query.qualified_name, query)
+            if known is not query:
+                message = f"{query.name} is already defined at {place(known)}"
+                tree.findings.append(Finding(path, query.line, message))
+                continue
+            yield query
+            tree.findings += _own_findings(query)
+    except QueryError as error:
+        tree.broken.add(relative)
+        tree.findings.append(of_error(error, otherwise=path))
+
+
+def _own_findings(query: Query) -> Iterator[Finding]:
+    def at(message: str, line: int) -> Finding:
+        return Finding(query.path, line, f"{query.name}: {message}")
+
+    if query.dialect == "postgres" and len(query.statements) > 1:
+        yield at("has several statements; write them as one, with CTEs", query.line)
+    if query.shape != "count" and "Returns" not in query.tags:
+        yield at("has no tag `Returns:`", query.line)
+    if query.shape == "count" and "Returns" in query.tags:
+        yield at("`Returns:` without meaning: operator ! gives a number of rows", query.line)
+    try:
+        _ = query.returns
+    except OrcheoSqlError as error:
+        message = of_error(error, otherwise=query.path).message.removeprefix(f"{query.name}: ")
+        yield at(message, tag_line(query, "Returns"))
+    unknown = [n for n in declared_null(query) if n not in query.parameters]
+    if unknown:
+        yield at(f"tag Null names no parameter: {', '.join(unknown)}", tag_line(query, "Null"))
+
+
+def declared_null(query: Query) -> list[str]:
+    """Return the parameters that a ``Null:`` tag names; when they are, stands in parentheses."""
+    return re.findall(r"\w+", re.sub(r"\([^)]*\)", "", query.tags.get("Null", "")))
+
+
+def compare(sqlite: Tree, postgres: Tree, contract: Mapping[str, Sequence[str]]) -> list[Finding]:
+    """Return where the trees are not twins; `contract` has the parameters that callers know, to tell who changed."""
+    findings = [*_missing_files(sqlite, postgres), *_missing_files(postgres, sqlite)]
+    for name in sorted(sqlite.files.keys() & postgres.files.keys()):
+        if name in sqlite.broken | postgres.broken:
+            continue
+        findings += _missing(sqlite, postgres, name)
+        findings += _missing(postgres, sqlite, name)
+        findings += _order(sqlite.files[name], postgres.files[name])
+    for name in sqlite.queries.keys() & postgres.queries.keys():
+        findings += _twins(sqlite.queries[name], postgres.queries[name], contract.get(name))
+    return findings
+
+
+def _missing_files(tree: Tree, other: Tree) -> Iterator[Finding]:
+    for name in sorted(tree.files.keys() - other.files.keys()):
+        yield Finding(
+            tree.folder / name, 1, f"the {other.dialect} tree has no {shown(other.folder / name)}"
+        )
+
+
+def _missing(tree: Tree, other: Tree, name: str) -> Iterator[Finding]:
+    for query in tree.files[name]:
+        twin = other.queries.get(query.qualified_name)
+        if twin is None:
+            message = f"{query.name} has no twin in {shown(other.folder / name)}"
+            yield Finding(query.path, query.line, message)
+        elif twin.path.name != query.path.name:
+            message = f"{query.name} has its twin in another file: {place(twin)}"
+            yield Finding(query.path, query.line, message)
+
+
+def _order(sqlite: list[Query], postgres: list[Query]) -> Iterator[Finding]:
+    shared = {q.name for q in sqlite} & {q.name for q in postgres}
+    for one, other in zip(
+        [q for q in sqlite if q.name in shared],
+        [q for q in postgres if q.name in shared],
+        strict=True,
+    ):
+        if one.name != other.name:
+            message = f"{other.name} is out of order: {place(one)} has {one.name} in its place"
+            yield Finding(other.path, other.line, message)
+            return
+
+
+def _twins(one: Query, other: Query, contract: Sequence[str] | None) -> Iterator[Finding]:
+    culprit, reference = (one, other)
+    if contract is None or list(one.parameters) == list(contract):
+        culprit, reference = (other, one)
+
+    def at(message: str, query: Query = culprit) -> Finding:
+        return Finding(query.path, query.line, f"{query.name}: {message}")
+
+    if one.shape != other.shape:
+        yield at(
+            f"has operator {_operator(culprit)}, its twin {_operator(reference)} ({place(reference)})"
+        )
+    if one.parameters != other.parameters:
+        yield at(
+            f"takes ({', '.join(culprit.parameters)}), its twin ({', '.join(reference.parameters)}) "
+            f"({place(reference)})"
+        )
+    if one.tags.get("Returns") != other.tags.get("Returns"):
+        yield at(
+            f"returns {culprit.tags.get('Returns', 'nothing')}, "
+            f"its twin {reference.tags.get('Returns', 'nothing')} ({place(reference)})"
+        )
+    if one.doc != other.doc:
+        yield at(f"its comment says something else than its twin's ({place(reference)})")
+    if one.writes != other.writes:
+        yield at(f"one of the twins writes, the other only reads ({place(reference)})")
+    differing = differ(one, other)
+    for query, twin in ((one, other), (other, one)):
+        if differing and "Differs" not in query.tags:
+            yield at(
+                f"differs from its twin ({place(twin)}) by more than the dialects do: "
+                "say why in a tag `Differs:`",
+                query,
+            )
+
+
+def _operator(query: Query) -> str:
+    return OPERATORS[query.shape] or "none"
+
+
+def compare_migrations(root: Path) -> Iterator[Finding]:
+    """Yield migrations that only one dialect has."""
+    names = {
+        d: {p.name for p in (root / d / "migrations").glob("*.sql") if _MIGRATION.match(p.name)}
+        for d in DIALECTS
+    }
+    for dialect, other in (DIALECTS, DIALECTS[::-1]):
+        for name in sorted(names[dialect] - names[other]):
+            yield Finding(
+                root / dialect / "migrations" / name,
+                1,
+                f"the {other} tree has no migration {name}; one without work to do says so in a comment",
+            )
