@@ -191,13 +191,17 @@ def load_catalog(
             )
         replaced, replaced_data = _read_tree(overrides / dialect / "queries", dialect)
         for name, query in replaced.items():
-            queries[name] = _checked_override(query, queries.get(name))
+            queries[name] = checked_override(query, queries.get(name))
             data[name] = replaced_data[name]
     return Catalog(dialect, queries, list(data.values()))
 
 
-def _checked_override(query: Query, original: Query | None) -> Query:
-    """Return a user's query if it can stand in for the packaged one."""
+def checked_override(query: Query, original: Query | None) -> Query:
+    """Return a user's query if it can stand in for the packaged one.
+
+    Raises:
+        QueryError: it replaces nothing, or breaks the contract of what it replaces.
+    """
     if original is None:
         raise UnknownQueryError(
             f"{query.place}: {query.qualified_name} replaces nothing: no packaged query has this name"
@@ -267,7 +271,7 @@ def read_file(path: Path, namespace: str, dialect: Dialect) -> Iterator[tuple[Qu
             raise QueryError(
                 f"{path}:{line}: operators <!, *! and # are not used here; write ^ or $ with RETURNING, or pass rows as JSON"
             )
-        doc, tags = _doc_and_tags(datum.doc_comments)
+        doc, tags = _doc_and_tags(_comment_above(block))
         yield (
             Query(
                 namespace=namespace,
@@ -283,6 +287,16 @@ def read_file(path: Path, namespace: str, dialect: Dialect) -> Iterator[tuple[Qu
             ),
             datum,
         )
+
+
+def _comment_above(block: str) -> str:
+    """Return the comment between a query's name and its SQL; one among the SQL is about a line there."""
+    lines: list[str] = []
+    for line in block.splitlines()[1:]:
+        if not line.startswith("--"):
+            break
+        lines.append(line.removeprefix("--").strip())
+    return "\n".join(lines)
 
 
 def _doc_and_tags(comments: str) -> tuple[str, dict[str, str]]:

@@ -41,7 +41,11 @@ class PostgresSession:
 
     async def applied(self) -> list[Applied] | None:
         """Return the bookkeeping rows, or None when there is no such table."""
-        [[exists]] = await self._rows("SELECT to_regclass($1) IS NOT NULL", (TABLE,))
+        # Not to_regclass: within a transaction it may still remember that there was no table before the lock was ours.
+        [[exists]] = await self._rows(
+            "SELECT EXISTS (SELECT 1 FROM pg_class WHERE relname = $1 AND pg_table_is_visible(oid))",
+            (TABLE,),
+        )
         if not exists:
             return None
         rows = await self._rows(

@@ -16,7 +16,7 @@ def run_sql(settings: dict[str, Any], script: str) -> None:
     """Run statements as a database administrator would."""
     if "postgres_dsn" in settings:
         with psycopg.connect(settings["postgres_dsn"], autocommit=True) as connection:
-            connection.execute(script)  # type: ignore[arg-type]
+            connection.execute(script)
         return
     with closing(sqlite3.connect(settings["database_path"], isolation_level=None)) as raw:
         raw.executescript(script)

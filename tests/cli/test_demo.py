@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.cli.conftest import Cli, child_environment, command
 
 from orcheo_sql import Database
 from orcheo_sql.cli._demo_store import ACTOR, TAG
-from tests.cli.conftest import Cli, child_environment, command
 
 SAMPLES = 6
 
@@ -50,7 +50,9 @@ def test_demo_of_the_samples(cli: Cli, configured: dict[str, Any]) -> None:
     assert report["problems"] == []
 
 
-def test_both_databases_find_the_same(cli: Cli, monkeypatch: pytest.MonkeyPatch, configured: dict[str, Any]) -> None:
+def test_both_databases_find_the_same(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch, configured: dict[str, Any]
+) -> None:
     ours = cli("demo", "--json").json
     theirs = cli("demo", "--json", "--database-path", ":memory:").json
     for part in ("workflow_searches", "run_searches", "run_filters", "all_runs", "workflows"):
@@ -61,7 +63,14 @@ def test_summary_for_people(cli: Cli, configured: dict[str, Any]) -> None:
     done = cli("demo")
     assert done.status == 0
     assert done.err.startswith("Storing 6 graphs in ")
-    for text in ("Stored in ", "schema version", "rueckerstattung-pruefen", "Queries", "Next:", "東京"):
+    for text in (
+        "Stored in ",
+        "schema version",
+        "rueckerstattung-pruefen",
+        "Queries",
+        "Next:",
+        "東京",
+    ):
         assert text in done.out
     assert done.out.count("\n") < 100
 
@@ -89,7 +98,10 @@ def test_changed_graph_is_a_new_version(cli: Cli, configured: dict[str, Any], fo
     write(folder, "second", {"name": "Renamed", "nodes": [{"id": "z", "label": "Zebra"}]})
     report = cli("demo", folder, "--json", "--search", "zebra", "--search", "renamed").json
     assert (report["new_workflows"], report["new_versions"]) == (0, 1)
-    assert [(w["name"], w["versions"]) for w in report["workflows"]] == [("First", 2), ("Renamed", 2)]
+    assert [(w["name"], w["versions"]) for w in report["workflows"]] == [
+        ("First", 2),
+        ("Renamed", 2),
+    ]
     assert [(f["asked"], f["examples"]) for f in report["workflow_searches"]] == [
         ("zebra", ["second"]),
         ("renamed", ["second"]),
@@ -103,7 +115,9 @@ def test_order_of_keys_is_no_change(cli: Cli, configured: dict[str, Any], folder
     assert cli("demo", folder, "--json").json["new_versions"] == 0
 
 
-async def create(settings: dict[str, Any], handle: str, *, tags: list[str], archived: bool = False) -> None:
+async def create(
+    settings: dict[str, Any], handle: str, *, tags: list[str], archived: bool = False
+) -> None:
     async with Database(**settings) as db:
         made = await db.workflows.create_workflow(
             name="Mine", handle=handle, slug=None, description=None, tags=tags,
@@ -118,7 +132,9 @@ async def titles(settings: dict[str, Any]) -> dict[str | None, str]:
         return {w.handle: w.name for w in await db.workflows.list_workflows(include_archived=True)}
 
 
-def test_workflows_of_others_are_left_alone(cli: Cli, configured: dict[str, Any], folder: Path) -> None:
+def test_workflows_of_others_are_left_alone(
+    cli: Cli, configured: dict[str, Any], folder: Path
+) -> None:
     asyncio.run(create(configured, "first", tags=["support"]))
     done = cli("demo", folder, "--json")
     assert done.status == 1
@@ -129,7 +145,9 @@ def test_workflows_of_others_are_left_alone(cli: Cli, configured: dict[str, Any]
     assert asyncio.run(titles(configured)) == {"first": "Mine", "second": "Second"}
 
 
-def test_archived_workflow_of_the_demo_comes_back(cli: Cli, configured: dict[str, Any], folder: Path) -> None:
+def test_archived_workflow_of_the_demo_comes_back(
+    cli: Cli, configured: dict[str, Any], folder: Path
+) -> None:
     asyncio.run(create(configured, "first", tags=[TAG], archived=True))
     report = cli("demo", folder, "--json").json
     assert report["problems"] == []
@@ -138,7 +156,9 @@ def test_archived_workflow_of_the_demo_comes_back(cli: Cli, configured: dict[str
     assert report["workflows"][0]["versions"] == 1
 
 
-def test_bad_files_are_named_and_skipped(cli: Cli, configured: dict[str, Any], folder: Path) -> None:
+def test_bad_files_are_named_and_skipped(
+    cli: Cli, configured: dict[str, Any], folder: Path
+) -> None:
     (folder / "broken.json").write_text("{")
     (folder / "list.json").write_text("[]")
     write(folder, "hostile", {"nodes": [{"label": "a\0b"}]})
@@ -157,7 +177,7 @@ def test_bad_files_are_named_and_skipped(cli: Cli, configured: dict[str, Any], f
 
 def test_nothing_but_bad_files_opens_no_database(cli: Cli, tmp_path: Path) -> None:
     (tmp_path / "broken.json").write_text("{")
-    for args in (["demo", tmp_path], ["demo", tmp_path, "--json"]):
+    for args in (("demo", tmp_path), ("demo", tmp_path, "--json")):
         done = cli(*args)
         assert done.status == 1
         assert "broken.json" in done.err
@@ -171,7 +191,9 @@ def test_missing_folder(cli: Cli, tmp_path: Path) -> None:
     assert done.is_quiet
 
 
-def test_hostile_names_do_not_reach_the_terminal(cli: Cli, configured: dict[str, Any], folder: Path) -> None:
+def test_hostile_names_do_not_reach_the_terminal(
+    cli: Cli, configured: dict[str, Any], folder: Path
+) -> None:
     write(folder, "red", {"name": "\x1b[31mRed", "nodes": [{"label": "x" * 100_000}]})
     done = cli("demo", folder)
     assert done.status == 0
@@ -234,7 +256,10 @@ def test_everything_is_the_demos(cli: Cli, configured: dict[str, Any]) -> None:
 def test_many_at_once(configured: dict[str, Any]) -> None:
     children = [
         subprocess.Popen(
-            command("demo", "--json"), env=child_environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+            command("demo", "--json"),
+            env=child_environment(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
         )
         for _ in range(3)
     ]
@@ -249,7 +274,9 @@ def test_many_at_once(configured: dict[str, Any]) -> None:
     assert all(report["run_pages"]["repeated"] == 0 for report in reports)
 
 
-def test_a_large_folder_has_a_short_summary(cli: Cli, tmp_path: Path, configured: dict[str, Any]) -> None:
+def test_a_large_folder_has_a_short_summary(
+    cli: Cli, tmp_path: Path, configured: dict[str, Any]
+) -> None:
     for number in range(20):
         nodes = [{"id": "a", "label": f"Step {number}"}, {"id": "b", "label": "Common answer"}]
         write(tmp_path, f"graph {number:02}", {"nodes": nodes})

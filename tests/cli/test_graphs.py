@@ -50,7 +50,16 @@ def test_what_a_workflow_is_called(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "stem", ["日本", "Crème brûlée", "x" * 300, "0123456789abcdef0123456789abcdef", "--", "a" * 63 + "-b", "."]
+    "stem",
+    [
+        "日本",
+        "Crème brûlée",
+        "x" * 300,
+        "0123456789abcdef0123456789abcdef",
+        "--",
+        "a" * 63 + "-b",
+        ".",
+    ],
 )
 def test_handles_of_odd_names(stem: str) -> None:
     handle = _graphs._handle(stem)
@@ -129,7 +138,7 @@ def test_what_may_not_be_read(tmp_path: Path) -> None:
 def test_folders_that_are_none(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no such folder"):
         read_graphs(tmp_path / "missing")
-    with pytest.raises(ConfigError, match="no .json files"):
+    with pytest.raises(ConfigError, match=r"no \.json files"):
         read_graphs(write(tmp_path / "empty"))
     (tmp_path / "file").touch()
     with pytest.raises(ConfigError, match="not a folder"):

@@ -4,9 +4,9 @@ import asyncio
 from typing import Any
 
 import pytest
+from tests.cli.conftest import Cli, configure
 
 from orcheo_sql.cli import health as module
-from tests.cli.conftest import Cli, configure
 
 
 def test_healthy(cli: Cli, configured: dict[str, Any], dialect: str) -> None:
@@ -29,9 +29,7 @@ def test_schema_behind(cli: Cli, unmigrated: dict[str, Any]) -> None:
     assert "orcheo-sql migrate up" in done.json[0]["error"]
 
 
-def test_missing_database(
-    cli: Cli, monkeypatch: pytest.MonkeyPatch, postgres_server: Any
-) -> None:
+def test_missing_database(cli: Cli, monkeypatch: pytest.MonkeyPatch, postgres_server: Any) -> None:
     dsn = postgres_server.create_database()
     postgres_server.drop_database(dsn)
     configure(monkeypatch, {"repository_backend": "postgres", "postgres_dsn": dsn})

@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from orcheo_sql._migrate import load_migrations
 from tests.cli.conftest import Cli, configure
 from tests.cli.databases import EDITED, FOREIGN, NEWER, run_sql, tables
+
+from orcheo_sql._migrate import load_migrations
 
 LATEST = len(load_migrations("sqlite"))
 
@@ -91,7 +91,7 @@ def test_script_for_a_dialect_asks_no_database(
     done = cli("migrate", "sql", "--dialect", dialect)
     assert done.status == 0
     assert done.out.count("INSERT INTO orcheo_migrations") == LATEST
-    assert load_migrations(dialect)[0].checksum in done.out  # type: ignore[arg-type]
+    assert load_migrations(dialect)[0].checksum in done.out
 
 
 def test_script_from_a_number(cli: Cli, configured: dict[str, Any]) -> None:

@@ -69,7 +69,7 @@ def assert_consistent(run: WorkflowRun) -> None:
 
 async def test_exactly_one_start_wins(settings_of: dict[str, Any], crew: Crew) -> None:
     async with Database(**settings_of) as db:
-        _, _, runs = await new_runs(db, 12)
+        _, _, runs = await new_runs(db, 25)
         results = crew.run(settings_of, "start_runs", runs)
         for run_id, outcomes in zip(runs, zip(*results, strict=True), strict=True):
             assert Counter(outcomes) == {"ok": 1, "RunTransitionError": 7}
@@ -80,7 +80,7 @@ async def test_exactly_one_start_wins(settings_of: dict[str, Any], crew: Crew) -
 
 async def test_histories_are_legal_whoever_wins(settings_of: dict[str, Any], crew: Crew) -> None:
     async with Database(**settings_of) as db:
-        _, _, runs = await new_runs(db, 12)
+        _, _, runs = await new_runs(db, 25)
         accepted = crew.run(settings_of, "move_runs", runs)
         endings = set()
         for number, run_id in enumerate(runs):

@@ -125,6 +125,13 @@ async def lead_to(db: Store, run: WorkflowRun, status: str) -> WorkflowRun:
     return run
 
 
+async def run_names(db: Store, **conditions: Any) -> str:
+    """Return the `name` in the input of each run that meets the conditions, in their order."""
+    page = await db.workflows.page_runs(**conditions)
+    assert page.next_cursor is None
+    return " ".join(run.input_payload["name"] for run in page.items)
+
+
 async def follow(page: Callable[..., Awaitable[Page[Any]]]) -> list[list[Any]]:
     """Return the items of every page of a list, page by page."""
     pages = [await page(cursor=None)]

@@ -114,6 +114,10 @@ class Colour(enum.Enum):
     RED = "red"
 
 
+class Trigger(str, enum.Enum):  # noqa: UP042 - the kind whose str() is its name
+    NIGHTLY = "nightly"
+
+
 @dataclasses.dataclass
 class Point:
     x: int
@@ -160,6 +164,18 @@ async def test_values_without_a_json_type_become_text(db: Database) -> None:
         assert written(found) == written(expected)
     assert (await db.workflows.get_version(version.id)).graph == expected
     assert (await db.workflows.get_run(run.id)).input_payload == expected
+
+
+async def test_the_text_of_an_enum_is_its_value(db: Database) -> None:
+    workflow = await new_workflow(
+        db, Trigger.NIGHTLY, tags=[Trigger.NIGHTLY], actor=Trigger.NIGHTLY
+    )
+    assert (workflow.name, workflow.slug, workflow.tags) == ("nightly", "nightly", ["nightly"])
+    assert workflow.audit_log[0].actor == "nightly"
+    run = await new_run(db, await new_version(db, workflow), triggered_by=Trigger.NIGHTLY)
+    assert run.triggered_by == "nightly"
+    assert (await db.workflows.page_runs(triggered_by=Trigger.NIGHTLY)).items == [run]
+    assert (await db.workflows.search_runs("nightly")).items == [run]
 
 
 # --- Values that a database can't hold ---------------------------------------------------------

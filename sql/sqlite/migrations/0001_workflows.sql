@@ -133,7 +133,7 @@ END;
 CREATE TRIGGER workflow_search_deleted AFTER DELETE ON workflow_search
 BEGIN
     INSERT INTO workflow_search_index
-        (workflow_search_index, rowid, handle_text, name_text, description_text, tags_text, graph_text)
+    (workflow_search_index, rowid, handle_text, name_text, description_text, tags_text, graph_text)
     VALUES (
         'delete', OLD.search_id,
         OLD.handle_text, OLD.name_text, OLD.description_text, OLD.tags_text, OLD.graph_text
@@ -143,7 +143,7 @@ END;
 CREATE TRIGGER workflow_search_updated AFTER UPDATE ON workflow_search
 BEGIN
     INSERT INTO workflow_search_index
-        (workflow_search_index, rowid, handle_text, name_text, description_text, tags_text, graph_text)
+    (workflow_search_index, rowid, handle_text, name_text, description_text, tags_text, graph_text)
     VALUES (
         'delete', OLD.search_id,
         OLD.handle_text, OLD.name_text, OLD.description_text, OLD.tags_text, OLD.graph_text
@@ -202,13 +202,14 @@ BEGIN
     FROM json_each(NEW.audit_log) AS kept
     WHERE kept.key < json_array_length(NEW.audit_log) - 20;
     UPDATE workflows
-    SET audit_log = (
-        SELECT json_group_array(json(kept.value))
-        FROM (
-            SELECT value FROM json_each(NEW.audit_log)
-            WHERE key >= json_array_length(NEW.audit_log) - 20 ORDER BY key
-        ) AS kept
-    )
+    SET
+        audit_log = (
+            SELECT json_group_array(json(kept.value))
+            FROM (
+                SELECT value FROM json_each(NEW.audit_log)
+                WHERE key >= json_array_length(NEW.audit_log) - 20 ORDER BY key
+            ) AS kept
+        )
     WHERE id = NEW.id;
 END;
 
@@ -223,13 +224,14 @@ BEGIN
     FROM json_each(NEW.audit_log) AS kept
     WHERE kept.key < json_array_length(NEW.audit_log) - 20;
     UPDATE workflow_versions
-    SET audit_log = (
-        SELECT json_group_array(json(kept.value))
-        FROM (
-            SELECT value FROM json_each(NEW.audit_log)
-            WHERE key >= json_array_length(NEW.audit_log) - 20 ORDER BY key
-        ) AS kept
-    )
+    SET
+        audit_log = (
+            SELECT json_group_array(json(kept.value))
+            FROM (
+                SELECT value FROM json_each(NEW.audit_log)
+                WHERE key >= json_array_length(NEW.audit_log) - 20 ORDER BY key
+            ) AS kept
+        )
     WHERE id = NEW.id;
 END;
 

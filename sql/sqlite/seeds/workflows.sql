@@ -44,7 +44,9 @@ INSERT INTO workflows (
     require_login, share_url, chatkit, latest_version, created_at, updated_at, audit_log
 )
 WITH RECURSIVE numbers (n) AS (
-    SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 2000
+    SELECT 1
+    UNION ALL
+    SELECT n + 1 FROM numbers WHERE n < 2000
 )
 SELECT
     printf('00000001-0000-4000-8000-%012x', n),
@@ -118,7 +120,9 @@ FROM numbers;
 
 INSERT INTO workflow_search (workflow_id, handle_text, name_text, description_text, tags_text, graph_text)
 WITH RECURSIVE numbers (n) AS (
-    SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 2000
+    SELECT 1
+    UNION ALL
+    SELECT n + 1 FROM numbers WHERE n < 2000
 )
 SELECT
     printf('00000001-0000-4000-8000-%012x', n),
@@ -134,7 +138,9 @@ INSERT INTO workflow_runs (
     updated_at, audit_log
 )
 WITH RECURSIVE numbers (m) AS (
-    SELECT 1 UNION ALL SELECT m + 1 FROM numbers WHERE m < 40000
+    SELECT 1
+    UNION ALL
+    SELECT m + 1 FROM numbers WHERE m < 40000
 )
 SELECT
     printf('00000003-0000-4000-8000-%012x', m),
@@ -173,7 +179,9 @@ FROM (
 
 INSERT INTO workflow_run_inputs (run_id, runnable_config, input_payload)
 WITH RECURSIVE numbers (m) AS (
-    SELECT 1 UNION ALL SELECT m + 1 FROM numbers WHERE m < 40000
+    SELECT 1
+    UNION ALL
+    SELECT m + 1 FROM numbers WHERE m < 40000
 )
 SELECT
     printf('00000003-0000-4000-8000-%012x', m),
@@ -186,7 +194,9 @@ FROM numbers;
 
 INSERT INTO workflow_run_outputs (run_id, output_payload)
 WITH RECURSIVE numbers (m) AS (
-    SELECT 1 UNION ALL SELECT m + 1 FROM numbers WHERE m < 40000
+    SELECT 1
+    UNION ALL
+    SELECT m + 1 FROM numbers WHERE m < 40000
 )
 SELECT
     printf('00000003-0000-4000-8000-%012x', m),
@@ -197,10 +207,14 @@ WHERE (m + m / 25) % 200 <> 0 AND (m + m / 25) % 100 <> 2 AND (m + m / 25) % 20 
 -- One run has more distinct words than a tsvector holds.
 INSERT INTO workflow_run_search (run_id, search_text)
 WITH RECURSIVE numbers (m) AS (
-    SELECT 1 UNION ALL SELECT m + 1 FROM numbers WHERE m < 40000
+    SELECT 1
+    UNION ALL
+    SELECT m + 1 FROM numbers WHERE m < 40000
 ),
 many (k) AS (
-    SELECT 1 UNION ALL SELECT k + 1 FROM many WHERE k < 32000
+    SELECT 1
+    UNION ALL
+    SELECT k + 1 FROM many WHERE k < 32000
 )
 SELECT
     printf('00000003-0000-4000-8000-%012x', m),
@@ -210,10 +224,14 @@ FROM numbers;
 
 INSERT INTO audit_records (entity_id, seq, record)
 WITH RECURSIVE numbers (n) AS (
-    SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 200
+    SELECT 1
+    UNION ALL
+    SELECT n + 1 FROM numbers WHERE n < 200
 ),
 places (seq) AS (
-    SELECT 1 UNION ALL SELECT seq + 1 FROM places WHERE seq < 30
+    SELECT 1
+    UNION ALL
+    SELECT seq + 1 FROM places WHERE seq < 30
 )
 SELECT
     printf('00000001-0000-4000-8000-%012x', n),

@@ -173,8 +173,9 @@ def _keywords(path: Path, found: Sequence[Token]) -> Iterator[Finding]:
             continue
         around = (found[i - 1].text if i else "", found[i + 1].text if i + 1 < len(found) else "")
         is_column = around[0] == "." or around[1] == "."
+        is_type = token.key == "trigger" and around[0].lower() == "returns"
         is_function = around[1] == "(" and token.key in _ALSO_FUNCTIONS
-        if not is_column and not is_function:
+        if not is_column and not is_function and not is_type:
             message = f"keyword {token.text} is written {token.text.upper()}"
             yield Finding(path, token.line, message)
 

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
 PAGES: dict[str, str] = {
+    "api.md": "orcheo_sql.check.api_docs:render_api_page",
+    "cli.md": "orcheo_sql.cli._docs:render_cli_page",
     "queries.md": "orcheo_sql.check.queries_page:render_queries_page",
     "settings.md": "orcheo_sql.settings._settings_docs:render_settings_page",
 }

@@ -94,7 +94,7 @@ def _entry(twins: list[Query], annotations: Mapping[str, str], root: Path) -> st
     tags = "".join(f"- {line}\n" for line in _tag_lines(twins))
     return (
         f"\n### {query.name}\n\n{query.doc}\n\n"
-        f"```python\n{signature(query, annotations)}\n```\n\n"
+        f"```text\n{signature(query, annotations)}\n```\n\n"
         f"{tags}- Text: {links}\n"
     )
 
@@ -112,9 +112,8 @@ def _tag_lines(twins: list[Query]) -> Iterator[str]:
 
 
 def _as_names(value: str) -> str:
-    return re.sub(r"\b(\w+)\b(?=,|$| in order)", r"`\1`", value.replace(" in order", "\0")).replace(
-        "\0", " in order"
-    )
+    parts = (part.strip().partition(" ") for part in value.split(","))
+    return ", ".join(f"`{name}`{blank}{rest}" for name, blank, rest in parts)
 
 
 def signature(query: Query, annotations: Mapping[str, str]) -> str:

@@ -36,10 +36,13 @@ class Tree:
     findings: list[Finding] = field(default_factory=list)
 
 
-def read_tree(root: Path, dialect: Dialect) -> Tree:
-    """Read all queries of a dialect; what can't be read becomes findings."""
+def read_tree(root: Path, dialect: Dialect, *, overrides: bool = False) -> Tree:
+    """Read all queries of a dialect; what can't be read becomes findings.
+
+    A folder of `overrides` may lack the dialect, and its queries take `Returns:` from those they replace.
+    """
     tree = Tree(dialect, root / dialect / "queries")
-    if not tree.folder.is_dir():
+    if not tree.folder.is_dir() and not overrides:
         tree.findings.append(Finding(tree.folder, 1, "the folder of queries does not exist"))
     for path in sorted(tree.folder.rglob("*.sql")):
         relative = path.relative_to(tree.folder)
@@ -49,6 +52,9 @@ def read_tree(root: Path, dialect: Dialect) -> Tree:
             )
             continue
         tree.files[str(relative)] = list(_read(tree, path, str(relative)))
+    if not overrides:
+        for query in tree.queries.values():
+            tree.findings += check_tags(query)
     return tree
 
 
@@ -61,13 +67,14 @@ def _read(tree: Tree, path: Path, relative: str) -> Iterator[Query]:
                 tree.findings.append(Finding(path, query.line, message))
                 continue
             yield query
-            tree.findings += _own_findings(query)
     except QueryError as error:
         tree.broken.add(relative)
         tree.findings.append(of_error(error, otherwise=path))
 
 
-def _own_findings(query: Query) -> Iterator[Finding]:
+def check_tags(query: Query) -> Iterator[Finding]:
+    """Yield tags that are missing, or name what is not there."""
+
     def at(message: str, line: int) -> Finding:
         return Finding(query.path, line, f"{query.name}: {message}")
 

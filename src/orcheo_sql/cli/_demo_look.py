@@ -88,14 +88,14 @@ async def search_runs(db: Database, queries: Iterable[str]) -> list[Found]:
 def filters_of(stored: list[Stored], since: datetime) -> dict[str, dict[str, Any]]:
     """Return the conditions that the demo lists runs by, each with its description."""
     gold = JsonFilter(contains={"customer": {"tier": "gold"}})
-    urgent = JsonFilter(
-        contains={"customer": {"country": "JP"}}, where=[("priority", ">=", 3)]
-    )
+    urgent = JsonFilter(contains={"customer": {"country": "JP"}}, where=[("priority", ">=", 3)])
     first = stored[0]
     return {
         "status failed": {"status": "failed"},
         'input contains {"customer": {"tier": "gold"}}': {"input_filter": gold},
-        'input contains {"customer": {"country": "JP"}} and priority >= 3': {"input_filter": urgent},
+        'input contains {"customer": {"country": "JP"}} and priority >= 3': {
+            "input_filter": urgent
+        },
         "output score >= 0.8": {"output_filter": JsonFilter(where=[("score", ">=", 0.8)])},
         f"of {first.source.handle}, succeeded, by webhook": {
             "workflow_id": first.workflow.id,

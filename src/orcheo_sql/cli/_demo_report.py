@@ -7,15 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from ._demo_look import Found, Walk, WorkflowLine
 from ._output import complain, emit, milliseconds, table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from orcheo_sql import AuditEntry, QueryTiming
+    from orcheo_sql import AuditEntry, QueryTiming, RunStatusCounts
 
-from orcheo_sql import RunStatusCounts
+    from ._demo_look import Found, Walk, WorkflowLine
 
 
 MOST_LINES = 12
@@ -100,12 +99,14 @@ def show_problems(problems: Iterable[dict[str, str]]) -> None:
 
 def _stored(report: Report) -> list[str]:
     walk, counts = report.run_pages, report.all_runs
+    added = (
+        f"{report.new_workflows} workflows, {report.new_versions} versions, {report.new_runs} runs"
+    )
     end = "" if walk.items == counts.total else f" ({counts.total} in all)"
     return [
         f"Stored in {report.database}",
         f"  {report.dialect} {report.server_version}, schema version {report.schema_version}",
-        f"  this time {report.new_workflows} workflows, {report.new_versions} versions and "
-        f"{report.new_runs} runs were added, in {report.seconds:.1f} s",
+        f"  added this time: {added}, in {report.seconds:.1f} s",
         f"  runs in this database: {_states(counts)}",
         f"  read by cursor: {walk.items} runs on {walk.pages} pages, {walk.repeated} met twice{end}",
     ]
@@ -146,9 +147,7 @@ def _finds(title: str, what: str, finds: list[Found]) -> Any:
 
 
 def _trail(trail: Trail) -> Any:
-    rows = [
-        (f"{r.at:%H:%M:%S.%f}", r.action, r.actor, r.metadata or "-") for r in trail.records
-    ]
+    rows = [(f"{r.at:%H:%M:%S.%f}", r.action, r.actor, r.metadata or "-") for r in trail.records]
     return table(f"Audit trail of {trail.of}", ["at", "action", "actor", "more"], rows)
 
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from orcheo_sql.cli._exits import MEANINGS
 from orcheo_sql.cli._app import PROGRAM, app
+from orcheo_sql.cli._exits import MEANINGS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

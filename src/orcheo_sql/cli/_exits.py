@@ -13,7 +13,6 @@ from orcheo_sql._errors import (
     MigrationFailedError,
     OrcheoSqlError,
     PoolTimeoutError,
-    StoreError,
 )
 
 if TYPE_CHECKING:
@@ -76,11 +75,5 @@ def describe(error: BaseException) -> str:
 
 
 def _hint(error: OrcheoSqlError) -> list[str]:
-    text = str(error)
-    if isinstance(error, StoreError) and "file is not a database" in text:
-        return [
-            "The file is not a SQLite database, or is damaged. ORCHEO_DATABASE_PATH names it; "
-            "see: orcheo-sql settings"
-        ]
     hint = next((_HINTS[kind] for kind in type(error).__mro__ if kind in _HINTS), None)
-    return [] if hint is None or "orcheo-sql " in text else [hint]
+    return [] if hint is None or "orcheo-sql " in str(error) else [hint]

@@ -108,7 +108,9 @@ def pick_searches(graphs: list[GraphFile]) -> list[str]:
     split = {word: sum({first, word} <= have for have in about) for word in words[1:]}
     if other := next((word for word in words[1:] if 0 < split[word] < spread[first]), None):
         picked += [f"{first} {other}", f"{first} -{other}"]
-    phrases = Counter(label for g in graphs for label in set(g.labels) if 1 < len(label.split()) < 5)
+    phrases = Counter(
+        label for g in graphs for label in set(g.labels) if 1 < len(label.split()) < 5
+    )
     if phrases:
         picked.append('"{}"'.format(phrases.most_common(1)[0][0].replace('"', " ")))
     return picked
@@ -151,7 +153,7 @@ def _read(file: Traversable | Path) -> dict[str, Any]:
     except msgspec.DecodeError as error:
         raise ValueError(f"not JSON: {error}") from None
     if not isinstance(graph, dict):
-        raise ValueError(f"a graph is a JSON object, this is {_kind(graph)}")
+        raise ValueError(f"a graph is a JSON object, this is {_kind(graph)}")  # noqa: TRY004
     return graph
 
 

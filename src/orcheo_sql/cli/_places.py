@@ -50,9 +50,7 @@ async def opened(
     from orcheo_sql._database import make_engine
     from orcheo_sql.engines.base import Observation
 
-    engine = make_engine(
-        settings, place.location, Observation(float("inf")), look_only=look_only
-    )
+    engine = make_engine(settings, place.location, Observation(float("inf")), look_only=look_only)
     try:
         await engine.open()
         yield engine

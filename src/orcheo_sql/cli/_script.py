@@ -42,7 +42,7 @@ def _transaction(dialect: Dialect, migration: Migration) -> str:
     return (
         f"\n-- {migration.version:04d}_{migration.name}\n{_BEGIN[dialect]}\n{bookkeeping}"
         f"{migration.sql.rstrip()}\n"
-        f"INSERT INTO {TABLE} (version, name, checksum, applied_at)\n"  # noqa: S608 - constants
+        f"INSERT INTO {TABLE} (version, name, checksum, applied_at)\n"
         f"VALUES ({migration.version}, '{migration.name}', '{migration.checksum}', {_NOW[dialect]});\n"
         "COMMIT;\n"
     )

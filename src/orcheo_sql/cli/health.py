@@ -40,18 +40,18 @@ def health(
         raise typer.Exit(FAILURE)
 
 
-async def _reports(timeout: float) -> list[tuple[Place, DatabaseHealth]]:
+async def _reports(seconds: float) -> list[tuple[Place, DatabaseHealth]]:
     from orcheo_sql.settings import load_settings
 
     from ._places import places
 
     loaded = load_settings()
-    hasty = {"postgres_connect_timeout_seconds": timeout, "sqlite_busy_timeout_seconds": timeout}
+    hasty = {"postgres_connect_timeout_seconds": seconds, "sqlite_busy_timeout_seconds": seconds}
     settings = loaded.model_copy(update=hasty)
-    return [(place, await _report(settings, place, timeout)) for place in places(settings)]
+    return [(place, await _report(settings, place, seconds)) for place in places(settings)]
 
 
-async def _report(settings: Settings, place: Place, timeout: float) -> DatabaseHealth:
+async def _report(settings: Settings, place: Place, seconds: float) -> DatabaseHealth:
     from orcheo_sql._errors import OrcheoSqlError
     from orcheo_sql.engines.base import DatabaseHealth
 
@@ -62,13 +62,13 @@ async def _report(settings: Settings, place: Place, timeout: float) -> DatabaseH
         missing = "it does not exist yet; to create it: orcheo-sql migrate up"
         return DatabaseHealth(dialect, location, reachable=False, error=missing)
     try:
-        # Opening tries again for `timeout`; a host that swallows packets would hold it for longer.
-        async with asyncio.timeout(timeout * 2 + 1), opened(settings, place) as engine:
+        # Opening tries again for that long; a host that swallows packets would hold it for longer.
+        async with asyncio.timeout(seconds * 2 + 1), opened(settings, place) as engine:
             return await _examine(settings, engine)
     except OrcheoSqlError as error:
         reason = str(error)
     except TimeoutError:
-        reason = f"no answer within {timeout:g} s"
+        reason = f"no answer within {seconds:g} s"
     return DatabaseHealth(dialect, location, reachable=False, error=reason)
 
 
@@ -88,8 +88,8 @@ async def _examine(settings: Settings, engine: Any) -> DatabaseHealth:
         return msgspec.structs.replace(found, error=str(error))
     applied = sum(state.applied_at is not None for state in states)
     behind = len(states) - applied
-    error = f"{behind} migration(s) pending; run: orcheo-sql migrate up" if behind else None
-    return msgspec.structs.replace(found, schema_version=applied, error=error)
+    problem = f"{behind} migration(s) pending; run: orcheo-sql migrate up" if behind else None
+    return msgspec.structs.replace(found, schema_version=applied, error=problem)
 
 
 def _rows(found: DatabaseHealth) -> list[tuple[str, str]]:

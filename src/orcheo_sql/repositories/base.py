@@ -79,14 +79,11 @@ def as_uuid(value: object, name: str) -> UUID:
 
 
 def as_instant(value: object, name: str) -> datetime:
-    """Return a time in UTC; a naive one is in UTC already, and one beyond the calendar counts as its end.
+    """Return a time in UTC; a naive one is in UTC already.
 
     Raises:
-        ValidationError: it is not a datetime.
+        ValidationError: it is not a datetime, or is outside of the years 1 to 9999 in UTC.
     """
     if not isinstance(value, datetime):
         raise ValidationError(f"{name} must be a datetime, got {type(value).__name__}")
-    try:
-        return utc(value)
-    except OverflowError:
-        return EARLIEST if value.year == EARLIEST.year else LATEST
+    return utc(value)

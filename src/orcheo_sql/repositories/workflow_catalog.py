@@ -159,7 +159,7 @@ class WorkflowCatalog(Repository):
             InvalidCursorError: the cursor is not one of this list's.
         """
         limit = check_limit(limit, maximum=LARGEST_PAGE)
-        after_at, after_id = _position("workflows", cursor, EARLIEST, LOWEST_ID)
+        after_at, after_id = position("workflows", cursor, EARLIEST, LOWEST_ID)
         rows = await self._workflows(include_archived, after_at, after_id, limit + 1)
         return page_of(rows, limit, lambda w: encode_cursor("workflows", w.created_at, w.id))
 
@@ -181,7 +181,7 @@ class WorkflowCatalog(Repository):
     ) -> Page[WorkflowSummary]:
         """Return what an overview shows, workflows with their latest version, in one statement and without graphs."""
         limit = check_limit(limit, maximum=LARGEST_PAGE)
-        after_at, after_id = _position("summaries", cursor, EARLIEST, LOWEST_ID)
+        after_at, after_id = position("summaries", cursor, EARLIEST, LOWEST_ID)
         rows = await self.q.list_workflow_summaries(
             include_archived=require_flag(include_archived, "include_archived"),
             after_at=after_at,
@@ -210,7 +210,7 @@ class WorkflowCatalog(Repository):
             SearchQueryError: nothing to look for.
         """
         limit = check_limit(limit, maximum=LARGEST_PAGE)
-        before_at, before_id = _position("found-workflows", cursor, LATEST, HIGHEST_ID)
+        before_at, before_id = position("found-workflows", cursor, LATEST, HIGHEST_ID)
         rows = await self.q.search_workflows(
             search=parse_search(query),
             include_archived=require_flag(include_archived, "include_archived"),
@@ -368,9 +368,7 @@ def _given(value: Iterable[Any] | None, normalize: Any) -> Any:
     return None if value is None else normalize(value)
 
 
-def _position(
-    kind: str, cursor: str | None, at: datetime, entity_id: UUID
-) -> tuple[datetime, UUID]:
+def position(kind: str, cursor: str | None, at: datetime, entity_id: UUID) -> tuple[datetime, UUID]:
     """Return where a page begins: at its cursor, or at the end given."""
     if cursor is None:
         return at, entity_id

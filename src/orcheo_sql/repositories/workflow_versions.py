@@ -7,7 +7,12 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
 from .._documents import encode_definition
-from .._errors import EncodingError, ValidationError, WorkflowNotFoundError, WorkflowVersionNotFoundError
+from .._errors import (
+    EncodingError,
+    ValidationError,
+    WorkflowNotFoundError,
+    WorkflowVersionNotFoundError,
+)
 from .._pages import Page, check_limit, decode_cursor, encode_cursor, page_of
 from .._search import BOUNDARY, search_text
 from ..rules import (

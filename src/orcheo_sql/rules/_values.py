@@ -24,7 +24,8 @@ def require_text(value: object, field: str) -> str:
     """Return `value` unchanged; refuse what is not text."""
     if not isinstance(value, str):
         raise ValidationError(f"{field} must be text, not {type(value).__name__}.")
-    return storable(str(value), field)
+    # An enum's text is its value; its own str() may be its name.
+    return storable(str.__str__(value), field)
 
 
 def optional_text(value: object, field: str) -> str | None:
@@ -34,7 +35,9 @@ def optional_text(value: object, field: str) -> str | None:
 
 def trimmed(value: object, field: str, max_length: int) -> str | None:
     """Return `value` as trimmed text, None when nothing is left of it."""
-    text = "" if value is None else storable(str(value).strip(), field)
+    if value is None:
+        return None
+    text = storable((str.__str__(value) if isinstance(value, str) else str(value)).strip(), field)
     if len(text) > max_length:
         raise ValidationError(f"{field} must be at most {max_length} characters long.")
     return text or None

@@ -109,7 +109,7 @@ FROM workflow_runs AS r
 INNER JOIN workflow_run_inputs AS i ON i.run_id = r.id
 LEFT JOIN workflow_run_outputs AS o ON o.run_id = r.id
 WHERE
-    left(r.triggered_by, 64) = left(:triggered_by::text, 64) AND coalesce(r.triggered_by = :triggered_by::text, false)
+    left(r.triggered_by, 64) = left(:triggered_by::text, 64) AND coalesce(r.triggered_by = :triggered_by::text, FALSE)
     AND (:status::text IS NULL OR r.status = :status::text)
     AND r.created_at >= :created_from AND (r.created_at, r.id) < (:before_at, :before_id)
     AND (:input_contains::jsonb IS NULL OR i.input_payload::jsonb @> :input_contains::jsonb)

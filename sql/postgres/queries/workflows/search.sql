@@ -11,18 +11,20 @@ SELECT
     w.draft_access, w.is_public, w.published_at, w.published_by, w.require_login, w.share_url, w.chatkit
 FROM workflow_search AS s
 INNER JOIN workflows AS w ON w.id = s.workflow_id
-CROSS JOIN LATERAL concat(
-    ' ', concat_ws(
-        ' ' || chr(57344) || ' ', s.handle_text, s.name_text, s.description_text, s.tags_text, s.graph_text
-    ), ' '
-) AS stream
+CROSS JOIN
+    LATERAL concat(
+        ' ', concat_ws(
+            ' ' || chr(57344) || ' ', s.handle_text, s.name_text, s.description_text, s.tags_text, s.graph_text
+        ), ' '
+    ) AS stream
 WHERE
     (s.terms @@ (:search::jsonb ->> 'match')::tsquery OR s.terms IS NULL)
     AND NOT EXISTS (
         SELECT 1
-        FROM jsonb_array_elements_text(
-            :search::jsonb -> CASE WHEN s.terms IS NULL THEN 'patterns' ELSE 'phrases' END
-        ) AS required (pattern)
+        FROM
+            jsonb_array_elements_text(
+                :search::jsonb -> CASE WHEN s.terms IS NULL THEN 'patterns' ELSE 'phrases' END
+            ) AS required (pattern)
         WHERE strpos(stream, required.pattern) = 0
     )
     AND NOT EXISTS (
@@ -51,9 +53,10 @@ WHERE
     (s.terms @@ (:search::jsonb ->> 'match')::tsquery OR s.terms IS NULL)
     AND NOT EXISTS (
         SELECT 1
-        FROM jsonb_array_elements_text(
-            :search::jsonb -> CASE WHEN s.terms IS NULL THEN 'patterns' ELSE 'phrases' END
-        ) AS required (pattern)
+        FROM
+            jsonb_array_elements_text(
+                :search::jsonb -> CASE WHEN s.terms IS NULL THEN 'patterns' ELSE 'phrases' END
+            ) AS required (pattern)
         WHERE strpos(' ' || s.search_text || ' ', required.pattern) = 0
     )
     AND NOT EXISTS (

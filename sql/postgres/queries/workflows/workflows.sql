@@ -14,7 +14,7 @@ WHERE id = :id;
 -- Say whether a workflow exists, archived or not.
 -- Returns: bool
 -- Index: workflows_pkey
-SELECT EXISTS (SELECT 1 FROM workflows WHERE id = :id);
+SELECT EXISTS(SELECT 1 FROM workflows WHERE id = :id);
 
 -- name: resolve_workflow_ref(handle, id, include_archived)$
 -- Find the id a reference stands for: the active workflow with this handle, else (on request) the archived one
@@ -88,7 +88,7 @@ WITH inserted AS (
         latest_version, created_at, updated_at, audit_log
     )
     VALUES (
-        :id, :handle, :slug, :name, :description, :tags, false, :draft_access, false, false,
+        :id, :handle, :slug, :name, :description, :tags, FALSE, :draft_access, FALSE, FALSE,
         0, :now, :now, jsonb_build_array(:event::jsonb)
     )
     RETURNING
@@ -144,9 +144,10 @@ WITH updated AS (
             ELSE audit_log
         END || jsonb_set(
             :event::jsonb, '{metadata}', (
-                SELECT coalesce(
-                    jsonb_object_agg(change.field, jsonb_build_object('from', change.old, 'to', change.new)), '{}'
-                )
+                SELECT
+                    coalesce(
+                        jsonb_object_agg(change.field, jsonb_build_object('from', change.old, 'to', change.new)), '{}'
+                    )
                 FROM (
                     VALUES
                     ('handle', to_jsonb(handle), to_jsonb(:handle::text)),
@@ -200,7 +201,7 @@ FROM updated;
 -- Returns: Workflow
 UPDATE workflows
 SET
-    is_public = true,
+    is_public = TRUE,
     published_at = :now,
     published_by = :actor,
     require_login = :require_login,
@@ -216,10 +217,10 @@ RETURNING
 -- Returns: Workflow
 UPDATE workflows
 SET
-    is_public = false,
+    is_public = FALSE,
     published_at = NULL,
     published_by = NULL,
-    require_login = false,
+    require_login = FALSE,
     updated_at = :now,
     audit_log = audit_log || jsonb_set(:event::jsonb, '{metadata,require_login}', to_jsonb(require_login))
 WHERE id = :id AND NOT is_archived AND is_public

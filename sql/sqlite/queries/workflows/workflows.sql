@@ -14,7 +14,7 @@ WHERE id = :id;
 -- Say whether a workflow exists, archived or not.
 -- Returns: bool
 -- Index: sqlite_autoindex_workflows_1
-SELECT EXISTS (SELECT 1 FROM workflows WHERE id = :id);
+SELECT EXISTS(SELECT 1 FROM workflows WHERE id = :id);
 
 -- name: resolve_workflow_ref(handle, id, include_archived)$
 -- Find the id a reference stands for: the active workflow with this handle, else (on request) the archived one
