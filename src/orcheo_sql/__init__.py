@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _HOMES: dict[str, tuple[str, ...]] = {
-    "._database": ("Database", "Transaction"),
+    "._database": ("Database",),
+    "._transaction": ("Transaction",),
     "._adapters": ("load_queries", "sqlite_connection", "postgres_connection"),
     "._filters": ("JsonFilter",),
     "._pages": ("Page",),
@@ -112,7 +113,6 @@ if TYPE_CHECKING:
     from ._adapters import postgres_connection as postgres_connection
     from ._adapters import sqlite_connection as sqlite_connection
     from ._database import Database as Database
-    from ._database import Transaction as Transaction
     from ._errors import ChecksumMismatchError as ChecksumMismatchError
     from ._errors import CheckViolationError as CheckViolationError
     from ._errors import ConfigError as ConfigError
@@ -157,6 +157,7 @@ if TYPE_CHECKING:
     from ._errors import WorkflowVersionNotFoundError as WorkflowVersionNotFoundError
     from ._filters import JsonFilter as JsonFilter
     from ._pages import Page as Page
+    from ._transaction import Transaction as Transaction
     from .credentials import CredentialHealthReport as CredentialHealthReport
     from .credentials import CredentialHealthService as CredentialHealthService
     from .engines.base import DatabaseHealth as DatabaseHealth

@@ -16,7 +16,7 @@ from ._catalog import Catalog, load_catalog
 from .engines.base import CompiledQuery, Rows
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
     import aiosqlite
@@ -73,7 +73,7 @@ class _Adapter:
         self, connection: Any, name: str, _sql: str, parameters: Any
     ) -> int:
         """Return how many rows changed."""
-        return (await self._run(connection, name, parameters)).count
+        return (await self._run(connection, name, parameters)).changed
 
 
 class SqliteAdapter(_Adapter):
@@ -88,7 +88,12 @@ class SqliteAdapter(_Adapter):
 
         run = run_atomically if len(query.statements) > 1 else run_statements
         raw = connection._conn  # noqa: SLF001
-        return cast("Rows", await connection._execute(partial(run, raw, query, args)))  # noqa: SLF001
+        return cast("Rows", await in_thread(connection, partial(run, raw, query, args)))
+
+
+async def in_thread(connection: aiosqlite.Connection, function: Callable[[], Any]) -> Any:
+    """Run a function in the thread of an aiosqlite connection, which has no public call for it."""
+    return await cast("Any", connection)._execute(function)  # noqa: SLF001
 
 
 class PostgresAdapter(_Adapter):
@@ -113,7 +118,7 @@ def load_queries(dialect: Dialect, *, overrides: Path | None = None) -> Queries:
     catalog = load_catalog(dialect, overrides=overrides)
     adapter = {"sqlite": SqliteAdapter, "postgres": PostgresAdapter}[dialect](catalog)
     for known in (SqliteAdapter, PostgresAdapter):
-        aiosql.register_adapter(f"orcheo_{known.dialect}", known)
+        aiosql.register_adapter(f"orcheo_{known.dialect}", cast("Any", known))
     return catalog.aiosql_queries(adapter)
 
 
@@ -127,7 +132,7 @@ async def sqlite_connection(path: Path | str) -> AsyncIterator[aiosqlite.Connect
     async with aiosqlite.connect(path, isolation_level=None, timeout=60) as connection:
         for name, value in PRAGMAS:
             await connection.execute(f"PRAGMA {name} = {value}")
-        await connection._execute(partial(register_functions, connection._conn))  # noqa: SLF001
+        await in_thread(connection, partial(register_functions, connection._conn))  # noqa: SLF001
         yield connection
 
 

@@ -166,7 +166,8 @@ class Catalog:
             namespace, _, _ = datum.query_name.partition(".")
             sql = adapter.process_sql(datum.query_name, datum.operation_type, datum.sql)
             tree.setdefault(namespace, {})[datum.query_name] = datum._replace(sql=sql)
-        return Queries(adapter, False).load_from_tree(tree)
+        queries: Queries = Queries(adapter, False).load_from_tree(tree)
+        return queries
 
 
 def load_catalog(

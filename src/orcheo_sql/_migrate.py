@@ -173,7 +173,7 @@ class Migrator:
         """Use an open engine; `dsn` is a direct connection for migrations behind a pooler."""
         self._engine = engine
         self._dsn = dsn
-        self.dialect = cast("Dialect", engine.dialect)
+        self.dialect = engine.dialect
         self.migrations = load_migrations(self.dialect, root)
 
     async def status(self) -> list[MigrationState]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import asynccontextmanager
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, LiteralString, cast
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 
@@ -28,9 +28,7 @@ class PostgresSession:
     async def _rows(self, statement: str, args: Sequence[Any] = ()) -> list[Any]:
         cursor = psycopg.AsyncRawCursor(self._connection)
         try:
-            await cursor.execute(
-                cast("LiteralString", statement), list(args) or None, prepare=False
-            )
+            await cursor.execute(statement, list(args) or None, prepare=False)
             return await cursor.fetchall() if cursor.description else []
         except psycopg.Error as error:
             raise translate(error, query=None) from error

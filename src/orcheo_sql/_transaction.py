@@ -234,7 +234,9 @@ class Transaction(Unit):
         if level is self._root:
             self._engine = engine
             try:
-                session = await level.resources.enter_async_context(engine.transaction())
+                session: EngineTransaction = await level.resources.enter_async_context(
+                    engine.transaction()
+                )
             except BaseException:
                 self._engine = None
                 raise

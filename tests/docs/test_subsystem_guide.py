@@ -79,6 +79,7 @@ def test_its_tests_pass_on_both_databases(copy: Path, postgres_server: ScratchPo
 
 def test_it_is_generated_and_checked(copy: Path, postgres_server: ScratchPostgres) -> None:
     dsn = postgres_server.dsn
+    run(copy, "-m", "orcheo_sql", "sql", "types", dsn=dsn)
     run(copy, "-m", "orcheo_sql.check.docs", "--write", dsn=dsn)
     assert "class Notes" in (copy / "src/orcheo_sql/_query_types.py").read_text(encoding="utf-8")
     assert "### NoteRepository" in (copy / "docs/api.md").read_text(encoding="utf-8")

@@ -120,8 +120,8 @@ USING gin ((runnable_config::jsonb) jsonb_path_ops);
 CREATE INDEX ix_workflow_run_outputs__output ON workflow_run_outputs
 USING gin ((output_payload::jsonb) jsonb_path_ops);
 
--- Whether a document meets every condition of a JSON filter (docs/filters.md). On SQLite the library's Python function of
--- this name answers the same. plpgsql, because it takes a tenth of the time of the same function in SQL.
+-- Whether a document meets every condition of a JSON filter (docs/filters.md). On SQLite the library's Python function
+-- of this name answers the same. plpgsql, because it takes a tenth of the time of the same function in SQL.
 CREATE FUNCTION json_meets(document jsonb, conditions jsonb) RETURNS boolean
 LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE AS $$
 DECLARE

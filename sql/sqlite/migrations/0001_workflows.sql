@@ -108,7 +108,8 @@ CREATE TABLE workflow_run_outputs (
     output_payload TEXT NOT NULL
 ) STRICT;
 
--- Search: token streams made by the library (docs/search.md), indexed by FTS5. search_id gives FTS5 a row number that VACUUM keeps.
+-- Search: token streams made by the library (docs/search.md), indexed by FTS5. search_id gives FTS5 a row number that
+-- VACUUM keeps.
 CREATE TABLE workflow_search (
     search_id INTEGER PRIMARY KEY,
     workflow_id TEXT NOT NULL UNIQUE REFERENCES workflows (id) ON DELETE CASCADE,

@@ -104,7 +104,9 @@ class _ClassChecker:
             return
         self._read.called.add(name)
         if call is None:
-            self._report(use, f"{use.attr} is handed on, not called: its arguments can't be checked")
+            self._report(
+                use, f"{use.attr} is handed on, not called: its arguments can't be checked"
+            )
         else:
             self._check_arguments(function, query, call)
 

@@ -60,7 +60,9 @@ def check_layout(paths: Sequence[Path]) -> Iterator[Finding]:
     for path in paths:
         text = path.read_text(encoding="utf-8", errors="replace")
         if not text.endswith("\n") or text.endswith("\n\n"):
-            yield Finding(path, max(len(text.splitlines()), 1), "the file does not end with one newline")
+            yield Finding(
+                path, max(len(text.splitlines()), 1), "the file does not end with one newline"
+            )
         for number, line in enumerate(text.splitlines(), 1):
             if len(line) > LONGEST_LINE and not re.match(r"--\s*(name:|sample:)", line):
                 message = f"the line has {len(line)} characters, {LONGEST_LINE} are allowed"
@@ -84,8 +86,10 @@ def check_migrations(paths: Sequence[Path]) -> Iterator[Finding]:
             if _SERIAL.fullmatch(token.key):
                 message = f"{token.text}: identity columns are `bigint GENERATED ... AS IDENTITY`"
                 yield Finding(path, token.line, message)
-            elif token.key in _SMALL_IDENTITY and following[:1] == ["generated"] and "identity" in (
-                t.key for t in found[i : i + 6]
+            elif (
+                token.key in _SMALL_IDENTITY
+                and following[:1] == ["generated"]
+                and "identity" in (t.key for t in found[i : i + 6])
             ):
                 yield Finding(path, token.line, "an identity column that is not bigint")
             elif token.key == "autoincrement":
@@ -113,7 +117,9 @@ def _hazards(query: Query) -> Iterator[Finding]:
     for i, token in enumerate(found):
         previous = found[i - 1].key if i else ""
         if token.text == "*" and previous in ("select", "returning", "distinct", "all", ",", "."):
-            yield at(i, f"`{found[i - 1].text} *`: write the columns out, in the order of the struct")
+            yield at(
+                i, f"`{found[i - 1].text} *`: write the columns out, in the order of the struct"
+            )
         elif token.text == "%":
             yield at(i, "`%`: use mod(a, b), or make the pattern a parameter")
         elif token.kind == "string" and "%" in token.text:
@@ -157,11 +163,15 @@ def _comments(query: Query) -> Iterator[Finding]:
         return Finding(query.path, line, f"{query.name}: {message}")
 
     if not re.fullmatch(r"-- name: [a-z][a-z0-9_]*\([a-z0-9_, ]*\)[\^$!]?", header):
-        yield at("the first line reads `-- name: verb_noun(parameter, parameter)^`, all of it on one line")
+        yield at(
+            "the first line reads `-- name: verb_noun(parameter, parameter)^`, all of it on one line"
+        )
     if not query.doc:
         yield at("no comment says what it does")
     elif not query.doc.rstrip().endswith("."):
-        yield at("the comment that says what it does is no sentence: it has no full stop", number + 1)
+        yield at(
+            "the comment that says what it does is no sentence: it has no full stop", number + 1
+        )
     last = [t for t in _code_of(query)][-1:]
     if not last or last[0].text != ";":
         yield at("does not end with a semicolon", last[0].line if last else number)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import difflib
 import importlib
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orcheo_sql._catalog import sql_root
@@ -17,6 +16,7 @@ from .findings import Finding, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
+    from pathlib import Path
 
 PAGES: dict[str, str] = {
     "api.md": "orcheo_sql.check.api_docs:render_api_page",
@@ -41,9 +41,7 @@ def render(page: str) -> str:
 
 def stale_pages(folder: Path, pages: Iterable[str] = PAGES) -> list[Finding]:
     """Return a finding for each page that is not what its source says, at the first line that differs."""
-    return [
-        finding for page in pages if (finding := stale(folder / page, render(page), COMMAND))
-    ]
+    return [finding for page in pages if (finding := stale(folder / page, render(page), COMMAND))]
 
 
 COMMAND = "python -m orcheo_sql.check.docs --write"

@@ -85,9 +85,7 @@ class Trials:
         A query that reads runs without its optional filters, then with each of them alone. One that writes gets every
         argument, then none of those that may be left out.
         """
-        optional = [
-            p for p in query.parameters if p in self.optional.get(query.qualified_name, ())
-        ]
+        optional = [p for p in query.parameters if p in self.optional.get(query.qualified_name, ())]
         if query.writes:
             yield BASE, self._arguments(query, ())
             if optional:
@@ -172,9 +170,7 @@ def _is_struct(query: Query) -> bool:
     return query.returns is not None and issubclass(query.returns, msgspec.Struct)
 
 
-def _misfits(
-    query: Query, columns: Sequence[str], rows: Sequence[Sequence[Any]]
-) -> Iterator[str]:
+def _misfits(query: Query, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> Iterator[str]:
     """Yield what is wrong with raw values: NULL where None is not allowed, another type than the column's kind."""
     for column, annotation in wanted_types(query, columns).items():
         place = list(columns).index(column)
@@ -285,7 +281,9 @@ def check_plan(
             )
         if tag.in_order and plan.sorts:
             proof.report(
-                query, f"its plan sorts{how}, the rows do not come in the order of {tag.name}", line=line
+                query,
+                f"its plan sorts{how}, the rows do not come in the order of {tag.name}",
+                line=line,
             )
 
 
@@ -309,7 +307,9 @@ def empty_answers(proof: Proof, queries: Mapping[str, Query]) -> Iterator[Findin
             yield Finding(query.path, query.line, message)
 
 
-def compare_proofs(sqlite: Proof, postgres: Proof, queries: Mapping[str, Query]) -> Iterator[Finding]:
+def compare_proofs(
+    sqlite: Proof, postgres: Proof, queries: Mapping[str, Query]
+) -> Iterator[Finding]:
     """Yield queries whose twins give other columns, or another answer to the same arguments on the same data."""
     for name, query in queries.items():
         ours, theirs = postgres.columns.get(name), sqlite.columns.get(name)
@@ -328,7 +328,9 @@ def compare_proofs(sqlite: Proof, postgres: Proof, queries: Mapping[str, Query])
             given = f" with {variant}" if variant else ""
             what = _first_difference(answer, other)
             yield Finding(
-                query.path, query.line, f"{query.name}: the databases answer differently{given}: {what}"
+                query.path,
+                query.line,
+                f"{query.name}: the databases answer differently{given}: {what}",
             )
 
 

@@ -70,6 +70,19 @@ def prove_postgres(
     return prover.proof
 
 
+def describe_all(
+    connection: PostgresConnection, queries: Iterable[Query]
+) -> tuple[Proof, dict[str, dict[str, str]]]:
+    """Return PostgreSQL's types of all parameters, by query; what can't be prepared is in the findings."""
+    prover = PostgresProver(connection)
+    types: dict[str, dict[str, str]] = {}
+    for query in queries:
+        described = prover.describe(query, CompiledQuery(query))
+        if described is not None:
+            types[query.qualified_name] = described.parameters
+    return prover.proof, types
+
+
 class PostgresProver:
     """Tries queries on one connection."""
 

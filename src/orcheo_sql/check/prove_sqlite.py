@@ -42,9 +42,7 @@ _MISSING = re.compile(
 )
 
 
-def prove_sqlite(
-    raw: sqlite3.Connection, queries: Iterable[Query], trials: Trials
-) -> Proof:
+def prove_sqlite(raw: sqlite3.Connection, queries: Iterable[Query], trials: Trials) -> Proof:
     """Try each query and return what was found.
 
     Plans are looked at twice: as a database without statistics has them, and after ANALYZE.
@@ -157,9 +155,7 @@ class SqliteProver:
                 self._raw.execute("ROLLBACK")
 
 
-def read_plan(
-    steps: Sequence[tuple[int, int, str]], statement: str, schema: Schema
-) -> Plan:
+def read_plan(steps: Sequence[tuple[int, int, str]], statement: str, schema: Schema) -> Plan:
     """Collect what matters from the steps of EXPLAIN QUERY PLAN."""
     indexes: set[str] = set()
     scans: list[str] = []
@@ -193,7 +189,9 @@ def _aliases(statement: str, schema: Schema) -> dict[str, str]:
     found = code(statement)
     names: dict[str, str] = {}
     for i, token in enumerate(found):
-        if token.kind != "word" or (token.key not in schema.tables and token.key not in schema.virtual):
+        if token.kind != "word" or (
+            token.key not in schema.tables and token.key not in schema.virtual
+        ):
             continue
         names.setdefault(token.key, token.key)
         if i + 2 < len(found) and found[i + 1].key == "as":

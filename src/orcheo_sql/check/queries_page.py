@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from itertools import groupby
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orcheo_sql._catalog import DIALECTS, load_catalog, sql_root
@@ -14,6 +13,7 @@ from .sqltext import lines_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
     from orcheo_sql._catalog import Catalog, Query
     from orcheo_sql.codecs.rows import Dialect
@@ -89,7 +89,8 @@ def _entry(twins: list[Query], annotations: Mapping[str, str], root: Path) -> st
     """Return the part of the page about one query."""
     query = twins[0]
     links = ", ".join(
-        f"[{_TITLES[q.dialect]}](../sql/{q.path.relative_to(root).as_posix()}#L{q.line})" for q in twins
+        f"[{_TITLES[q.dialect]}](../sql/{q.path.relative_to(root).as_posix()}#L{q.line})"
+        for q in twins
     )
     tags = "".join(f"- {line}\n" for line in _tag_lines(twins))
     return (

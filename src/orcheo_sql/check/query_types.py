@@ -66,9 +66,7 @@ def path_of_types() -> Path:
     return Path(__file__).resolve().parent.parent / "_query_types.py"
 
 
-def render(
-    queries: Iterable[Query], types: Mapping[str, Mapping[str, str]], schema: Schema
-) -> str:
+def render(queries: Iterable[Query], types: Mapping[str, Mapping[str, str]], schema: Schema) -> str:
     """Return the text of the module."""
     methods: dict[str, list[str]] = {}
     used: set[str] = set()
@@ -127,9 +125,12 @@ def _annotation(name: str, type_name: str, *, optional: bool) -> str:
 def return_type(query: Query) -> str:
     """Return the annotation of what a query's operator and `Returns:` promise."""
     name = query.tags.get("Returns", "Any")
-    return {"rows": f"list[{name}]", "one": f"{name} | None", "value": f"{name} | None", "count": "int"}[
-        query.shape
-    ]
+    return {
+        "rows": f"list[{name}]",
+        "one": f"{name} | None",
+        "value": f"{name} | None",
+        "count": "int",
+    }[query.shape]
 
 
 def _method(query: Query, parameters: Mapping[str, str], returns: str) -> str:
@@ -160,8 +161,7 @@ def known_annotations(source: str) -> dict[str, dict[str, str]]:
         return {}
     return {
         f"{node.name.lower()}.{method.name}": {
-            a.arg: ast.unparse(a.annotation) if a.annotation else ""
-            for a in method.args.kwonlyargs
+            a.arg: ast.unparse(a.annotation) if a.annotation else "" for a in method.args.kwonlyargs
         }
         for node in tree.body
         if isinstance(node, ast.ClassDef)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,12 +22,10 @@ from .scratch import BuildError, postgres_scratch, seed_files, sqlite_scratch
 from .trees import Tree, compare, compare_migrations, read_tree
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from orcheo_sql._catalog import Query
     from orcheo_sql.codecs.rows import Dialect
 
-Progress = Callable[[str], None] if TYPE_CHECKING else Any
+Progress = Callable[[str], None]
 TYPES_COMMAND = "orcheo-sql sql types"
 
 

@@ -16,7 +16,15 @@ if TYPE_CHECKING:
 
 # What a column of either dialect holds, in common words.
 _CLASSES = {
-    "TEXT": {"text", "uuid", "timestamp with time zone", "json", "jsonb", "character varying", "date"},
+    "TEXT": {
+        "text",
+        "uuid",
+        "timestamp with time zone",
+        "json",
+        "jsonb",
+        "character varying",
+        "date",
+    },
     "INTEGER": {"bigint", "boolean", "integer", "smallint"},
     "REAL": {"double precision", "real"},
     "BLOB": {"bytea"},
@@ -94,11 +102,13 @@ def _columns(
     for name in ours.keys() | theirs.keys():
         if name not in theirs:
             yield Finding(
-                *sqlite_places.of(one.name, name), f"column {one.name}.{name} is not made for PostgreSQL"
+                *sqlite_places.of(one.name, name),
+                f"column {one.name}.{name} is not made for PostgreSQL",
             )
         elif name not in ours:
             yield Finding(
-                *postgres_places.of(one.name, name), f"column {one.name}.{name} is not made for SQLite"
+                *postgres_places.of(one.name, name),
+                f"column {one.name}.{name} is not made for SQLite",
             )
         else:
             message = _difference(ours[name], theirs[name])
@@ -208,7 +218,9 @@ def _sharded(table: Table, places: Places) -> Iterator[Finding]:
     if key is None:
         return
     for trigger in table.triggers:
-        yield Finding(*places.named(trigger), f"trigger {trigger} on {table.name}, which is sharded")
+        yield Finding(
+            *places.named(trigger), f"trigger {trigger} on {table.name}, which is sharded"
+        )
     for index in table.indexes.values():
         if index.unique and key not in index.columns:
             yield Finding(

@@ -73,9 +73,7 @@ def _rewritten(found: Sequence[Token]) -> Words:
 
 
 def _is_call(found: Sequence[Token], index: int) -> bool:
-    return (
-        found[index].kind == "word" and index + 1 < len(found) and found[index + 1].text == "("
-    )
+    return found[index].kind == "word" and index + 1 < len(found) and found[index + 1].text == "("
 
 
 def _behind_cast(found: Sequence[Token], index: int) -> int:

@@ -71,6 +71,13 @@ def _instant_in_utc(value: datetime) -> datetime:
     return value.astimezone(UTC)
 
 
+_FROM_SQLITE: dict[Kind, Callable[[Any], Any]] = {
+    "uuid": UUID,
+    "instant": _instant_from_text,
+    "bool": bool,
+}
+
+
 def converter(annotation: Any, dialect: Dialect) -> Callable[[Any], Any] | None:
     """Return the function that decodes one non-null value, or None when the driver's value is right already."""
     base, _ = strip_optional(annotation)
@@ -80,7 +87,7 @@ def converter(annotation: Any, dialect: Dialect) -> Callable[[Any], Any] | None:
     if isinstance(base, type) and issubclass(base, Enum):
         return base
     if dialect == "sqlite":
-        return {"uuid": UUID, "instant": _instant_from_text, "bool": bool}.get(kind)
+        return _FROM_SQLITE.get(kind)
     return _instant_in_utc if kind == "instant" else None
 
 

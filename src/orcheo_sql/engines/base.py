@@ -33,7 +33,7 @@ class Rows(NamedTuple):
 
     columns: tuple[str, ...] | None
     rows: Sequence[Sequence[Any]]
-    count: int
+    changed: int
 
 
 class CompiledQuery:
@@ -87,7 +87,7 @@ class CompiledQuery:
     def result(self, rows: Rows) -> Any:
         """Decode what came back into what the query's operator promises."""
         if self.shape == "count":
-            return rows.count
+            return rows.changed
         if self._decode is None:
             self._decode = self._compile(rows.columns)
         if self.shape == "rows":

@@ -10,9 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
-from typing import Any, LiteralString, NoReturn, cast
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 import psycopg
 import psycopg_pool
@@ -45,6 +44,11 @@ from .postgres_connection import (
 from .postgres_errors import Reasons, translate
 from .waiting import CLOSE_SECONDS, HEALTH_SECONDS, Backoff, Watch, finish
 
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Mapping
+
+    from ..codecs.rows import Dialect
+
 __all__ = ["PostgresEngine", "PostgresTransaction", "adapt", "run_query", "translate"]
 
 Pool = psycopg_pool.AsyncConnectionPool[Connection]
@@ -63,7 +67,7 @@ _OVER = (TransactionStatus.IDLE, TransactionStatus.UNKNOWN)
 class PostgresEngine:
     """The pool of one DSN."""
 
-    dialect = "postgres"
+    dialect: Dialect = "postgres"
 
     def __init__(
         self,
@@ -215,7 +219,7 @@ class PostgresEngine:
         finally:
             await self._give(connection)
 
-    async def _take(self, timeout: float | None = None) -> Connection:
+    async def _take(self, timeout: float | None = None) -> Connection:  # noqa: ASYNC109
         self._check_loop(asyncio.get_running_loop())
         task = cast("asyncio.Task[Any]", asyncio.current_task())
         cancelled = task.cancelling()
@@ -319,9 +323,7 @@ class PostgresEngine:
         """Run BEGIN, COMMIT and their kin within the time limit, and return what the server calls what it did."""
         self._watch.begin(connection)
         try:
-            cursor = await connection.execute(
-                cast("LiteralString", statement), args or None, prepare=False
-            )
+            cursor = await connection.execute(statement, args or None, prepare=False)
         except psycopg.Error as error:
             await self._fail(connection, error, statement)
         finally:
@@ -461,7 +463,7 @@ async def _look(connection: Connection, version_query: str | None) -> tuple[str,
 
 
 async def _value(connection: Connection, statement: str) -> Any:
-    cursor = await connection.execute(cast("LiteralString", statement), prepare=False)
+    cursor = await connection.execute(statement, prepare=False)
     row = await cursor.fetchone()
     return row[0] if row else None
 
@@ -469,7 +471,7 @@ async def _value(connection: Connection, statement: str) -> Any:
 class PostgresTransaction:
     """An open transaction on one connection."""
 
-    dialect = "postgres"
+    dialect: Dialect = "postgres"
 
     def __init__(self, connection: Connection, engine: PostgresEngine):
         self.connection = connection

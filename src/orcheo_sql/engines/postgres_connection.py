@@ -9,7 +9,7 @@ import socket
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import Any, LiteralString, Self, TypeVar, cast
+from typing import Any, Self, TypeVar
 
 import psycopg
 from psycopg import AsyncConnection, AsyncRawCursor
@@ -131,13 +131,13 @@ class Connection(AsyncConnection[Any]):
     _dismissed = False
 
     @classmethod
-    async def connect(cls, *_args: Any, **_kwargs: Any) -> Self:  # type: ignore[override]
+    async def connect(cls, *_args: Any, **_kwargs: Any) -> Self:
         """Connect for the pool, however long it takes.
 
         The pool's own retry waits 1, 2, 4 … seconds, and gives up after a while.
         """
         connection = await cls.gate.connect(cls, cls.prepare, lambda _error: False)
-        connection.add_notice_handler(connection._hear)
+        connection.add_notice_handler(connection._hear)  # noqa: SLF001 - our own
         return connection
 
     @classmethod
@@ -216,7 +216,7 @@ async def run_query(
 ) -> Rows:
     """Send one query and fetch what it returns."""
     cursor = AsyncRawCursor(connection)
-    await cursor.execute(cast("LiteralString", query.sql), args, prepare=prepare)
+    await cursor.execute(query.sql, args, prepare=prepare)
     if query.shape == "count":
         return Rows(None, (), max(cursor.rowcount, 0))
     columns = tuple(c.name for c in cursor.description or ()) if query.needs_columns else None

@@ -16,11 +16,10 @@ import sqlite3
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from .._errors import (
     DatabaseBusyError,
@@ -46,6 +45,11 @@ from .sqlite_connection import (
 from .sqlite_errors import is_busy, translate
 from .waiting import CLOSE_SECONDS, HEALTH_SECONDS, Backoff, Lane, Watch, finish
 
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Mapping
+
+    from ..codecs.rows import Dialect
+
 __all__ = [
     "PRAGMAS",
     "SqliteEngine",
@@ -67,7 +71,7 @@ MEMORY_ROOM = 1 << 30
 class SqliteEngine:
     """All connections to one SQLite file, or to one database in memory."""
 
-    dialect = "sqlite"
+    dialect: Dialect = "sqlite"
 
     def __init__(
         self,
@@ -194,7 +198,7 @@ class SqliteEngine:
                         return connection
                     await finish(connection.close())
                 if self._loop is None:
-                    raise _closed()
+                    raise _closed()  # noqa: TRY301 - those in line are told below
                 await backoff.pause()
         except Exception as error:
             if len(self._all) < 2:
@@ -326,7 +330,13 @@ class SqliteEngine:
 
 
 async def _opened(connection: Connection) -> Connection:
-    return await connection  # type: ignore[return-value]
+    try:
+        return await connection  # type: ignore[return-value]
+    except BaseException:
+        # Its thread would otherwise report to an event loop that may be closed by then.
+        if connection.ending is not None:
+            await connection.ending
+        raise
 
 
 def _stop_late(connection: Connection, _late: float) -> None:
@@ -366,7 +376,7 @@ class SqliteTransaction:
     BEGIN, SAVEPOINT and RELEASE are not sent by themselves: they run in the same hop as the next query.
     """
 
-    dialect = "sqlite"
+    dialect: Dialect = "sqlite"
 
     def __init__(self, connection: Connection, observation: Observation, begin: str):
         self._connection = connection
@@ -416,11 +426,9 @@ class SqliteTransaction:
             await self._undo(roll_back)
 
     async def _undo(self, function: Callable[..., None], *args: Any) -> None:
-        try:
+        # The cause is more telling. A transaction that can't be undone is refused by the next BEGIN.
+        with suppress(OrcheoSqlError):
             await finish(self._connection.run("ROLLBACK", function, *args))
-        except OrcheoSqlError:
-            # The cause is more telling. A transaction that can't be undone is refused by the next BEGIN.
-            pass
 
     @asynccontextmanager
     async def savepoint(self) -> AsyncIterator[None]:

@@ -7,7 +7,6 @@ import errno
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -21,6 +20,7 @@ from .sqlite_errors import code_of, is_busy, translate
 from .waiting import Watch, finish
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
 T = TypeVar("T")
@@ -58,6 +58,13 @@ class Connection(aiosqlite.Connection):
         self._watch = watch
         self._busy_timeout = busy_timeout
         self._stopping = False
+        self.ending: asyncio.Future[Any] | None = None
+        """Done when the thread has ended, once it was told to."""
+
+    def stop(self) -> asyncio.Future[Any] | None:
+        """Tell the thread to end."""
+        self.ending = super().stop()
+        return self.ending
 
     def submit(self, function: Callable[..., T], *args: Any) -> asyncio.Future[T]:
         """Queue `function(raw_connection, *args)`; the future ends when the thread is done with it."""
@@ -302,9 +309,10 @@ def refused_to_open(error: sqlite3.Error, location: str) -> Exception:
 def known_defects(versions: Sequence[int] = sqlite3.sqlite_version_info) -> list[str]:
     """Warn of a SQLite library whose WAL can lose pages (https://sqlite.org/wal.html#walresetbug)."""
     if (3, 7, 0) <= tuple(versions) < (3, 51, 3):
-        return [
+        warning = (
             f"SQLite {'.'.join(map(str, versions))} has the WAL-reset defect (fixed in 3.51.3): several processes "
             "that write and checkpoint one file at the same instant can, rarely, corrupt it; update SQLite where you "
             "can"
-        ]
+        )
+        return [warning]
     return []

@@ -25,9 +25,9 @@ from .workflow_catalog import position
 from .workflow_versions import WorkflowVersions
 
 if TYPE_CHECKING:
-    from uuid import UUID
     from collections.abc import Mapping
     from datetime import datetime
+    from uuid import UUID
 
     from .._documents import JsonText
     from .._filters import JsonFilter

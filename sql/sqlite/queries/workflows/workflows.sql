@@ -116,9 +116,17 @@ SET
             THEN NULL
         ELSE json_object(
             'start_screen_prompts',
-            json(CASE WHEN NOT :clear_prompts THEN coalesce(:prompts, json_extract(chatkit, '$.start_screen_prompts')) END),
+            json(
+                CASE
+                    WHEN NOT :clear_prompts THEN coalesce(:prompts, json_extract(chatkit, '$.start_screen_prompts'))
+                END
+            ),
             'supported_models',
-            json(CASE WHEN NOT :clear_models THEN coalesce(:models, json_extract(chatkit, '$.supported_models')) END)
+            json(
+                CASE
+                    WHEN NOT :clear_models THEN coalesce(:models, json_extract(chatkit, '$.supported_models'))
+                END
+            )
         )
     END,
     draft_access = coalesce(:draft_access, draft_access),
