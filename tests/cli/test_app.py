@@ -171,7 +171,7 @@ def test_read_only_folder(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     folder.mkdir(mode=0o500)
     configure(monkeypatch, {"database_path": folder / "orcheo.sqlite"})
     done = cli("demo")
-    assert done.status == 1
+    assert done.status == 2
     assert "ORCHEO_DATABASE_PATH" in done.err
     assert done.is_quiet
 

@@ -5,10 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 from tests.cli.conftest import Cli, configure
 from tests.cli.databases import EDITED, FOREIGN, NEWER, run_sql, tables
 
 from orcheo_sql._migrate import load_migrations
+from orcheo_sql.cli._places import Place
+from orcheo_sql.settings import Location
 
 LATEST = len(load_migrations("sqlite"))
 
@@ -195,6 +198,17 @@ def test_in_memory_nothing_is_kept(cli: Cli, monkeypatch: pytest.MonkeyPatch) ->
     assert cli("migrate", "up").status == 0
 
 
+def test_script_for_databases_of_both_dialects(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = [
+        Place(Location("sqlite", path=Path("x.sqlite")), ["workflows"]),
+        Place(Location("postgres", dsn=SecretStr("postgresql://x")), ["vault"]),
+    ]
+    monkeypatch.setattr("orcheo_sql.cli._places.places", lambda _: found)
+    done = cli("migrate", "sql")
+    assert (done.status, done.out) == (2, "")
+    assert "--dialect" in done.err
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may look everywhere")
 def test_file_that_may_not_be_read(
     cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -204,5 +218,5 @@ def test_file_that_may_not_be_read(
     cli("migrate", "up")
     path.chmod(0)
     done = cli("migrate", "status")
-    assert done.status == 1
+    assert done.status == 2
     assert done.is_quiet

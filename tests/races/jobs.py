@@ -81,6 +81,21 @@ async def take_handles(
     return outcomes
 
 
+async def take_handles_in_turns(
+    member: Member, rounds: list[tuple[str, list[UUID]]]
+) -> list[str]:
+    """Give one handle to active workflows and, at the same time, to archived ones: every other time the other way."""
+    outcomes = []
+    for number, (handle, workflows) in enumerate(rounds):
+        archived = (member.number + number) % 2 == 0
+        member.meet()
+        given = change(
+            member.db, workflows[member.number], handle=handle, is_archived=archived
+        )
+        outcomes.append(await attempt(given))
+    return outcomes
+
+
 async def unarchive_or_leave(member: Member, rounds: list[list[UUID]]) -> list[str]:
     """Even members un-archive a workflow that shares its handle, odd ones let go of the handle."""
     outcomes = []

@@ -87,6 +87,21 @@ async def test_unarchiving_with_a_new_handle_takes_it_once(
         assert_handles_obey_the_rule(await db.workflows.list_workflows(include_archived=True))
 
 
+async def test_active_and_archived_workflows_never_share(
+    settings_of: dict[str, Any], crew: Crew
+) -> None:
+    """Whoever is first decides: one active workflow and nobody else, or archived ones and no active one."""
+    async with Database(**settings_of) as db:
+        rounds = await _rounds(db, 20, archived=False)
+        results = crew.run(settings_of, "take_handles_in_turns", rounds)
+        for number, outcomes in enumerate(zip(*results, strict=True)):
+            assert set(outcomes) == {"ok", CONFLICT}
+            winners = {(n + number) % 2 == 0 for n, outcome in enumerate(outcomes) if outcome == "ok"}
+            assert len(winners) == 1, "an active and an archived workflow both won"
+            assert outcomes.count("ok") == (4 if winners == {True} else 1)
+        assert_handles_obey_the_rule(await db.workflows.list_workflows(include_archived=True))
+
+
 async def test_archived_workflows_share_a_handle_that_none_can_then_activate(
     settings_of: dict[str, Any], crew: Crew
 ) -> None:

@@ -93,10 +93,11 @@ def result_items(sql: str) -> list[Item]:
         return []
     word = found[start].key
     items = split(_until(found, start + 1, _ENDS_ITEMS))
-    if word == "returning":
-        sources = _written_table(found, start)
-    else:
-        sources = dict(_sources(_from_clause(found, start)))
+    sources = (
+        _written_table(found, start)
+        if word == "returning"
+        else dict(_sources(_from_clause(found, start)))
+    )
     return [_item(item, sources) for item in items]
 
 

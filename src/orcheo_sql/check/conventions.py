@@ -16,7 +16,12 @@ if TYPE_CHECKING:
 
 LONGEST_LINE = 120
 
-KEYWORDS = frozenset(
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+KEYWORDS = _words(
     """
     abort add after all alter and as asc autoincrement before begin between by cascade case cast check collate
     column commit conflict constraint create cross default deferrable delete desc distinct do drop each else end
@@ -26,16 +31,16 @@ KEYWORDS = frozenset(
     recursive references replace restrict returning returns right rollback select set similar some stored strict
     table temporary then to transaction trigger union unique update using values view virtual when where window
     with without
-    """.split()
+    """
 )
 # Words of the list that are also names of functions: left(x, 1), replace(x, y, z).
 _ALSO_FUNCTIONS = frozenset({"left", "right", "replace", "if", "format", "like", "index"})
 
-CLOCKS = frozenset(
+CLOCKS = _words(
     """
     now clock_timestamp statement_timestamp transaction_timestamp timeofday current_timestamp current_date
     current_time localtime localtimestamp unixepoch julianday random randomblob gen_random_uuid uuid_generate_v4
-    """.split()
+    """
 )
 _SERIAL = re.compile(r"(?:small|big)?serial[248]?")
 _SMALL_IDENTITY = frozenset({"int", "integer", "int4", "smallint", "int2"})
@@ -172,7 +177,7 @@ def _comments(query: Query) -> Iterator[Finding]:
         yield at(
             "the comment that says what it does is no sentence: it has no full stop", number + 1
         )
-    last = [t for t in _code_of(query)][-1:]
+    last = _code_of(query)[-1:]
     if not last or last[0].text != ";":
         yield at("does not end with a semicolon", last[0].line if last else number)
 

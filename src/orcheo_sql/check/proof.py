@@ -157,7 +157,7 @@ def wanted_types(query: Query, columns: Sequence[str]) -> dict[str, Any]:
     if issubclass(returns, msgspec.Struct):
         fields = columns_of(returns)
         return {c: fields[c].type for c in columns if c in fields}
-    return {c: returns | None if query.shape == "value" else returns for c in columns[:1]}
+    return dict.fromkeys(columns[:1], returns | None if query.shape == "value" else returns)
 
 
 def target(query: Query, column: str) -> str:

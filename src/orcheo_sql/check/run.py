@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from orcheo_sql._catalog import DIALECTS, sql_root
 from orcheo_sql._errors import OrcheoSqlError, QueryError
@@ -37,6 +37,8 @@ class Options:
     """The folder with both trees."""
     dialects: tuple[Dialect, ...] = DIALECTS
     """On which scratch databases queries are proved; the texts of both trees are always compared."""
+    only: frozenset[str] = frozenset()
+    """Names of the queries to prove; none for all."""
     overrides: Path | None = None
     postgres_dsn: str | None = None
     """A server to make the scratch database on; without it one is looked for, or started."""
@@ -56,7 +58,7 @@ class Report:
     """Why not everything could be checked."""
 
 
-def run_checks(options: Options, progress: Progress = lambda _: None) -> Report:
+def run_checks(options: Options, progress: Callable[[str], None] = lambda _: None) -> Report:
     """Run every check and return what was found, by place."""
     progress("reading both trees")
     check = _Check(options)
@@ -134,8 +136,8 @@ class _Check:
             BuildError: a migration or seed fails.
             ConfigError: there is no PostgreSQL server to use.
         """
-        queries = [q for q in self.trees[dialect].queries.values() if _has_struct(q)]
-        replaced = self._overrides.get(dialect, [])
+        queries = self._wanted(list(self.trees[dialect].queries.values()))
+        replaced = self._wanted(self._overrides.get(dialect, []))
         root = self.options.root
         if dialect == "sqlite":
             from .prove_sqlite import prove_sqlite
@@ -149,6 +151,10 @@ class _Check:
             with postgres_scratch(root, self.options.postgres_dsn) as connection:
                 self.proofs[dialect] = prove_postgres(connection, queries, self._trials)
                 self.findings += prove_postgres(connection, replaced, self._trials).findings
+
+    def _wanted(self, queries: list[Query]) -> list[Query]:
+        only = self.options.only
+        return [q for q in queries if _has_struct(q) and (not only or q.name in only)]
 
     def together(self) -> None:
         """Check what the databases say when they are looked at side by side, and the generated files."""

@@ -7,6 +7,7 @@ parameter, ``-- sample: start_run.id = …`` for one. What is not named follows 
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -152,16 +153,16 @@ def load_samples(paths: list[Path]) -> Samples:
     given: dict[tuple[str, str, str], Any] = {}
     for path in paths:
         for number, line in enumerate(lines_of(path), 1):
-            if not re.match(r"--\s*sample:", line):
-                continue
-            match = _LINE.match(line)
-            try:
-                if match is None:
-                    raise ValueError
-                value = msgspec.json.decode(match["value"].encode())
-            except (ValueError, msgspec.MsgspecError):
-                raise QueryError(
-                    f'{path}:{number}: a sample reads like: -- sample: status = "failed"'
-                ) from None
-            given[path.stem, match["query"] or "", match["name"]] = value
+            if re.match(r"--\s*sample:", line):
+                query, name, value = _sample(line, f"{path}:{number}")
+                given[path.stem, query, name] = value
     return Samples(given)
+
+
+def _sample(line: str, place: str) -> tuple[str, str, Any]:
+    match = _LINE.match(line)
+    if match is not None:
+        with suppress(msgspec.MsgspecError):
+            value = msgspec.json.decode(match["value"].encode())
+            return match["query"] or "", match["name"], value
+    raise QueryError(f'{place}: a sample reads like: -- sample: status = "failed"')

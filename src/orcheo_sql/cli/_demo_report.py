@@ -76,7 +76,7 @@ def trail_document(of: str, entries: Iterable[AuditEntry]) -> Trail:
 
 def show(report: Report) -> None:
     """Print the report for people."""
-    emit(*_stored(report))
+    emit(*_stored(report), "")
     emit(_workflows(report))
     emit(
         _finds("Workflows by full text", "search", report.workflow_searches),
@@ -118,25 +118,25 @@ def _states(counts: RunStatusCounts) -> str:
 
 
 def _workflows(report: Report) -> Any:
-    head = ["=handle", "name", "=versions", "#runs", "#open", "#succeeded", "#failed", "#cancelled"]
-    rows = [_workflow(line) for line in report.workflows[:MOST_LINES]]
+    # A name that only repeats the handle is not worth a column.
+    named = any(w.name.lower().replace(" ", "-") != w.handle for w in report.workflows)
+    head = ["=handle", *(["name"] if named else []), "=versions", "#runs", "#open", "#failed"]
+    rows = [_workflow(line, named=named) for line in report.workflows[:MOST_LINES]]
     if (more := len(report.workflows) - MOST_LINES) > 0:
-        rows.append((f"and {more} more, see --json", *[""] * (len(head) - 1)))
+        rows.append([f"and {more} more, see --json", *[""] * (len(head) - 1)])
     return table("Workflows of the demo, and their runs", head, rows)
 
 
-def _workflow(line: WorkflowLine) -> tuple[Any, ...]:
+def _workflow(line: WorkflowLine, *, named: bool) -> list[Any]:
     runs = line.runs
-    return (
+    return [
         line.handle,
-        line.name,
+        *([line.name] if named else []),
         f"{line.versions} {line.changed}",
         runs.total,
         runs.pending + runs.running,
-        runs.succeeded,
         runs.failed,
-        runs.cancelled,
-    )
+    ]
 
 
 def _finds(title: str, what: str, finds: list[Found]) -> Any:

@@ -2,25 +2,36 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from contextlib import contextmanager
 from enum import StrEnum
-from pathlib import Path
+from pathlib import Path  # noqa: TC003 - typer reads the annotations
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ._exits import FAILURE, USAGE
 from ._output import complain, emit_json, emit_text, note, printable
+from ._queries import (
+    catalog,
+    configured,
+    document,
+    find,
+    mark,
+    override_folder,
+    require_trees,
+    side_by_side,
+    signature,
+    text_of,
+    where,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from orcheo_sql._catalog import Query
     from orcheo_sql.check.findings import Finding
     from orcheo_sql.codecs.rows import Dialect
-
-    from ._places import Place
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 PostgresDsn = Annotated[
@@ -31,7 +42,6 @@ PostgresDsn = Annotated[
         show_default=False,
     ),
 ]
-SIDE_BY_SIDE_WIDTH = 180
 
 sql_app = typer.Typer(
     help="Look at the queries, and prove that they hold.\n\n"
@@ -67,12 +77,12 @@ def list_queries(
 ) -> None:
     """List the queries: where each is, its parameters, what it returns and what it does."""
     with _refusals():
-        found = [q for q in _catalog(dialect.value) if text.lower() in q.qualified_name.lower()]
+        found = [q for q in catalog(_dialect(dialect)) if text.lower() in q.qualified_name.lower()]
     if json:
-        emit_json([_document(q) for q in found])
+        emit_json([document(q) for q in found])
         return
     for query in found:
-        emit_text(printable(f"{_where(query)}: {_signature(query)}\n    {query.doc}"))
+        emit_text(printable(f"{where(query)}: {signature(query)}\n    {query.doc}"))
     note(_counted(len(found), "query", "queries"))
 
 
@@ -89,17 +99,18 @@ def show(
 ) -> None:
     """Show a query as its driver gets it. One from the folder of overrides is marked."""
     with _refusals():
-        queries = [_find(name, d) for d in _chosen(dialect)]
+        queries = [find(name, d) for d in _chosen(dialect)]
     if json:
         emit_json(
-            [{**_document(q), "dialect": q.dialect, "sql": _text(q, source)} for q in queries]
+            [{**document(q), "dialect": q.dialect, "sql": text_of(q, source)} for q in queries]
         )
         return
-    texts = [(f"-- {q.dialect}, {_where(q)}{_mark(q)}", _text(q, source)) for q in queries]
-    if len(texts) == 2 and sys.stdout.isatty() and _terminal_width() >= SIDE_BY_SIDE_WIDTH:
-        _emit_side_by_side(texts)
-        return
-    emit_text("\n\n".join(f"{head}\n{body}" for head, body in texts))
+    texts = [(f"-- {q.dialect}, {where(q)}{mark(q)}", text_of(q, source)) for q in queries]
+    beside = side_by_side(texts) if len(texts) == 2 and sys.stdout.isatty() else ""
+    if beside and max(map(len, beside.splitlines())) <= shutil.get_terminal_size().columns:
+        emit_text(beside)
+    else:
+        emit_text("\n\n".join(f"{head}\n{body}" for head, body in texts))
 
 
 @sql_app.command()
@@ -123,9 +134,10 @@ def explain(
     with _refusals():
         from orcheo_sql.check.explain import arguments_of, explain_postgres, explain_sqlite
 
-        place = None if scratch else _configured(dialect)
-        chosen = place.location.dialect if place else (dialect or DialectName.SQLITE).value
-        query = _find(name, chosen)
+        wanted = None if dialect is None else _dialect(dialect)
+        place = None if scratch else configured(find(name, "sqlite"), wanted)
+        chosen = place.location.dialect if place else _dialect(dialect)
+        query = find(name, chosen)
         arguments = arguments_of(query, parameter or [])
         if chosen == "sqlite":
             made = explain_sqlite(query, arguments, place.location.path if place else None)
@@ -151,6 +163,10 @@ def explain(
 
 @sql_app.command()
 def check(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[NAME]...", help="Prove only these queries on the databases."),
+    ] = None,
     dialect: Annotated[
         DialectChoice, typer.Option(help="On which scratch databases to prove the queries.")
     ] = DialectChoice.BOTH,
@@ -179,15 +195,17 @@ def check(
     could not be checked.
     """
     with _refusals():
+        from dataclasses import replace
+
         from orcheo_sql.check.run import Options, run_checks
 
         chosen = tuple(_chosen(dialect))
-        folder = overrides if overrides is not None else _override_folder()
-        if root is None:
-            options = Options(dialects=chosen, overrides=folder, postgres_dsn=postgres_dsn)
-        else:
-            _require_trees(root)
-            options = Options(root, chosen, folder, postgres_dsn, types=None, docs=None)
+        folder = overrides if overrides is not None else override_folder()
+        only = frozenset(name.rpartition(".")[2] for name in names or ())
+        options = Options(dialects=chosen, only=only, overrides=folder, postgres_dsn=postgres_dsn)
+        if root is not None:
+            options = replace(options, root=root, types=None, docs=None)
+        require_trees(options.root, only)
         report = run_checks(options, _progress)
     if json:
         emit_json(
@@ -279,104 +297,6 @@ def _refusals() -> Iterator[None]:
     raise typer.Exit(USAGE)
 
 
-def _catalog(dialect: Dialect) -> list[Query]:
-    from orcheo_sql._catalog import load_catalog
-
-    return list(load_catalog(dialect, overrides=_override_folder()))
-
-
-def _override_folder() -> Path | None:
-    from orcheo_sql.settings import load_settings
-
-    return load_settings().sql_override_dir
-
-
-def _find(name: str, dialect: Dialect) -> Query:
-    """Return a query by its name or dotted name."""
-    import difflib
-
-    from orcheo_sql._errors import UnknownQueryError
-
-    queries = _catalog(dialect)
-    found = [q for q in queries if name in (q.name, q.qualified_name)]
-    if len(found) == 1:
-        return found[0]
-    if found:
-        raise UnknownQueryError(
-            f"{name} is ambiguous: {', '.join(q.qualified_name for q in found)}"
-        )
-    names = [q.qualified_name for q in queries]
-    close = difflib.get_close_matches(name, [*names, *(q.name for q in queries)], 3)
-    hint = f"; did you mean {' or '.join(close)}?" if close else "; see: orcheo-sql sql list"
-    raise UnknownQueryError(f"no query is named {name!r}{hint}")
-
-
-def _configured(dialect: DialectName | None) -> Place:
-    """Return the configured database that has the queries."""
-    from orcheo_sql._errors import ConfigError
-    from orcheo_sql.settings import load_settings
-
-    from ._places import places
-
-    place = places(load_settings())[0]
-    if place.location.dialect == "sqlite" and place.location.path is None:
-        raise ConfigError("the configured database is in memory: explain with --scratch")
-    if dialect is not None and dialect.value != place.location.dialect:
-        raise ConfigError(
-            f"the configured database is {place.location.dialect}: --dialect is for --scratch"
-        )
-    return place
-
-
-def _chosen(choice: DialectChoice) -> list[Dialect]:
-    return ["sqlite", "postgres"] if choice == DialectChoice.BOTH else [choice.value]
-
-
-def _where(query: Query) -> str:
-    from orcheo_sql.check.findings import place
-
-    return place(query)
-
-
-def _mark(query: Query) -> str:
-    return " (replaces the packaged query)" if query.overridden else ""
-
-
-def _signature(query: Query) -> str:
-    from orcheo_sql._catalog import OPERATORS
-
-    returns = query.tags.get("Returns", "number of rows")
-    head = f"{query.qualified_name}({', '.join(query.parameters)}){OPERATORS[query.shape]}"
-    return f"{head} -> {returns}{_mark(query)}"
-
-
-def _text(query: Query, source: bool) -> str:
-    if source:
-        from orcheo_sql.check.sqltext import block
-
-        return "\n".join(line for _, line in block(query)).strip()
-    from orcheo_sql.engines.base import CompiledQuery
-
-    texts = [s.rstrip(";") for s in CompiledQuery(query).statements]
-    return ";\n\n".join(texts) + ";"
-
-
-def _document(query: Query) -> dict[str, Any]:
-    from orcheo_sql._catalog import OPERATORS
-
-    return {
-        "name": query.qualified_name,
-        "operator": OPERATORS[query.shape],
-        "parameters": list(query.parameters),
-        "returns": query.tags.get("Returns"),
-        "doc": query.doc,
-        "tags": dict(query.tags),
-        "file": str(query.path),
-        "line": query.line,
-        "overridden": query.overridden,
-    }
-
-
 def _finding_document(finding: Finding) -> dict[str, Any]:
     return {"file": str(finding.path), "line": finding.line, "message": finding.message}
 
@@ -389,14 +309,6 @@ def _emit_findings(findings: list[Finding]) -> None:
         raise typer.Exit(FAILURE)
 
 
-def _require_trees(root: Path) -> None:
-    from orcheo_sql._errors import ConfigError
-
-    for tree in ("sqlite", "postgres"):
-        if not (root / tree / "queries").is_dir():
-            raise ConfigError(f"{root}: no folder {tree}/queries in it")
-
-
 def _progress(message: str) -> None:
     if sys.stderr.isatty():
         note(f"{message} ...")
@@ -406,18 +318,10 @@ def _counted(number: int, one: str, many: str) -> str:
     return f"{number} {one if number == 1 else many}"
 
 
-def _terminal_width() -> int:
-    import shutil
-
-    return shutil.get_terminal_size().columns
+def _chosen(choice: DialectChoice) -> list[Dialect]:
+    return ["sqlite", "postgres"] if choice is DialectChoice.BOTH else [_dialect(choice)]
 
 
-def _emit_side_by_side(texts: list[tuple[str, str]]) -> None:
-    from rich.table import Table
-    from rich.text import Text
-
-    from ._output import emit
-
-    table = Table(*(Text(head) for head, _ in texts), show_lines=False)
-    table.add_row(*(Text(printable(body)) for _, body in texts))
-    emit(table)
+def _dialect(choice: DialectChoice | DialectName | None) -> Dialect:
+    """Return what an option says; SQLite when it says nothing."""
+    return "postgres" if choice is not None and choice.value == "postgres" else "sqlite"
