@@ -167,7 +167,7 @@ def test_bad_files_are_named_and_skipped(
     (folder / "deep.json").write_text('{"a":' * 300 + "1" + "}" * 300)
     done = cli("demo", folder)
     assert done.status == 1
-    assert "First" in done.out
+    assert "first  " in done.out
     for name in ("broken", "list", "hostile", "numbers", "deep"):
         assert f"Error: {name}.json: " in done.err
     assert "nodes[0].label" in done.err

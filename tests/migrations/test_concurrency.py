@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-
-from orcheo_sql import Database
 from tests.fixtures.databases import postgres_settings
 from tests.migrations.support import contents, number_of_migrations
 from tests.races.crew import Crew
+
+from orcheo_sql import Database
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -9,8 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-
-from orcheo_sql import Database, MigrationError, MigrationFailedError
 from tests.migrations.support import (
     add_migration,
     contents,
@@ -19,6 +17,8 @@ from tests.migrations.support import (
     number_of_migrations,
 )
 from tests.races.jobs import new_workflow
+
+from orcheo_sql import Database, MigrationError, MigrationFailedError
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection

@@ -7,15 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-
-from orcheo_sql import (
-    ChecksumMismatchError,
-    ConfigError,
-    Database,
-    ForeignSchemaError,
-    NewerSchemaError,
-    PendingMigrationsError,
-)
 from tests.migrations.support import (
     add_migration,
     contents,
@@ -26,6 +17,15 @@ from tests.migrations.support import (
     number_of_migrations,
 )
 from tests.races.jobs import new_workflow
+
+from orcheo_sql import (
+    ChecksumMismatchError,
+    ConfigError,
+    Database,
+    ForeignSchemaError,
+    NewerSchemaError,
+    PendingMigrationsError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

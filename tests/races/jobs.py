@@ -6,15 +6,17 @@ import asyncio
 import random
 from typing import TYPE_CHECKING, Any
 
-from orcheo_sql import Database
 from tests.races.crew import attempt
+
+from orcheo_sql import Database
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from uuid import UUID
 
-    from orcheo_sql import Transaction, Workflow
     from tests.races.crew import Member
+
+    from orcheo_sql import Transaction, Workflow
 
 NOTHING: dict[str, Any] = {"name": None, "description": None, "tags": None, "is_archived": None}
 

@@ -12,9 +12,9 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import psycopg
+from tests.races.jobs import new_workflow
 
 from orcheo_sql import Database
-from tests.races.jobs import new_workflow
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection

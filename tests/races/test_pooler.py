@@ -8,19 +8,20 @@ from typing import TYPE_CHECKING, Any, cast
 
 import psycopg
 import pytest
-
-from orcheo_sql import Database, DatabaseBusyError, StatementTimeoutError, Subsystem
-from orcheo_sql.engines.postgres import PostgresEngine
 from tests.fixtures.databases import postgres_settings
 from tests.races.crew import attempt
 from tests.races.jobs import change, live_one_run, new_workflow
 from tests.races.pgbouncer import SERVER_CONNECTIONS, PgBouncer, program
 
+from orcheo_sql import Database, DatabaseBusyError, StatementTimeoutError, Subsystem
+from orcheo_sql.engines.postgres import PostgresEngine
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from orcheo_sql.check.scratch_postgres import ScratchPostgres
     from tests.races.crew import Crew
+
+    from orcheo_sql.check.scratch_postgres import ScratchPostgres
 
 pytestmark = pytest.mark.skipif(
     program() is None, reason="PgBouncer is not installed (Debian: apt install pgbouncer)"

@@ -9,10 +9,10 @@ from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import psycopg
-
-from orcheo_sql import Database, WorkflowRun, WorkflowRunStatus
 from tests.races.crew import attempt
 from tests.races.jobs import live_one_run, new_workflow
+
+from orcheo_sql import Database, WorkflowRun, WorkflowRunStatus
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

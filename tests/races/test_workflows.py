@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Any
 
-from orcheo_sql import Database
 from tests.races.jobs import change, new_workflow
+
+from orcheo_sql import Database
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from uuid import UUID
 
-    from orcheo_sql import Workflow
     from tests.races.crew import Crew
+
+    from orcheo_sql import Workflow
 
 CONFLICT = "WorkflowHandleConflictError"
 

@@ -6,7 +6,6 @@ from typing import Any
 from uuid import UUID
 
 from hypothesis import strategies as st
-
 from tests.state_machine.model_search import Term, Wanted
 
 NAMES = [

@@ -9,16 +9,17 @@ from uuid import UUID
 
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
-
-from orcheo_sql import ConnectionLostError
-from orcheo_sql._pages import encode_cursor
 from tests.state_machine import inputs
 from tests.state_machine.model_values import Refused
 
+from orcheo_sql import ConnectionLostError
+from orcheo_sql._pages import encode_cursor
+
 if TYPE_CHECKING:
-    from orcheo_sql import Transaction
-    from tests.state_machine.model_search import Term, Wanted
+    from tests.state_machine.model_search import Term
     from tests.state_machine.sides import Side, Sides
+
+    from orcheo_sql import Transaction
 
 NOWHERE = UUID("00000000-0000-4000-8000-00000000dead")
 PAGED: dict[str, tuple[tuple[Any, ...], str]] = {

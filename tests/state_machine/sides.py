@@ -20,11 +20,11 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 import psycopg
-
-from orcheo_sql import Database, JsonFilter, OrcheoSqlError, Page
 from tests.state_machine.model import Model
 from tests.state_machine.model_search import Term, Wanted
 from tests.state_machine.model_values import Refused
+
+from orcheo_sql import Database, JsonFilter, OrcheoSqlError, Page
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis.stateful import run_state_machine_as_test
-
 from tests.state_machine.machine import WorkflowMachine
 from tests.state_machine.sides import Sides, equal_ids
 

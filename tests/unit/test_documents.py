@@ -20,7 +20,6 @@ from hypothesis import strategies as st
 
 from orcheo_sql._documents import (
     MAX_DEPTH,
-    EncodingError,
     JsonText,
     _encode_plain,
     _is_too_deep,
@@ -31,7 +30,7 @@ from orcheo_sql._documents import (
     encode_record,
     path_text,
 )
-from orcheo_sql._errors import ValidationError
+from orcheo_sql._errors import EncodingError, ValidationError
 
 ID = UUID("12345678-1234-5678-1234-567812345678")
 

@@ -75,7 +75,11 @@ def run_checks(options: Options, progress: Callable[[str], None] = lambda _: Non
     check.together()
     return Report(
         in_order(check.findings),
-        sum(len(t.queries) for t in check.trees.values()),
+        sum(
+            not options.only or query.name in options.only
+            for tree in check.trees.values()
+            for query in tree.queries.values()
+        ),
         check.problem,
     )
 
