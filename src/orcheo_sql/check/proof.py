@@ -13,7 +13,7 @@ from orcheo_sql._errors import ContractMismatchError, DecodeError, OrcheoSqlErro
 from orcheo_sql.codecs.rows import Kind, check_columns, columns_of, kind_of, strip_optional
 
 from .analysis import coalesced, null_tested, result_items
-from .findings import Finding
+from .findings import Finding, of_error
 from .sqltext import code, tag_line
 
 if TYPE_CHECKING:
@@ -43,6 +43,14 @@ class Proof:
     def report(self, query: Query, message: str, *, line: int | None = None) -> None:
         """Add a finding about a query, at its name unless a line is given."""
         self.findings.append(Finding(query.path, line or query.line, f"{query.name}: {message}"))
+
+    def trials(self, query: Query, trials: Trials) -> list[tuple[str, dict[str, Any]]]:
+        """Return the arguments to try a query with; a sample that does not fit becomes a finding."""
+        try:
+            return list(trials.of(query))
+        except OrcheoSqlError as error:
+            self.findings.append(of_error(error, otherwise=query.path))
+            return []
 
 
 @dataclass(frozen=True)

@@ -105,7 +105,7 @@ class PostgresProver:
         if query.shape != "count":
             self._check_columns(query, described)
             check_nullability(self.proof, query, query.sql)
-        for variant, arguments in trials.of(query):
+        for variant, arguments in self.proof.trials(query, trials):
             if not self._run(query, compiled, variant, arguments):
                 return
             self._explain(query, compiled, variant, arguments)

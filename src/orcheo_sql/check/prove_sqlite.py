@@ -86,7 +86,7 @@ class SqliteProver:
     def explain_all(self, query: Query, trials: Trials, how: str) -> None:
         """Check the plans of a query."""
         compiled = CompiledQuery(query)
-        for variant, arguments in trials.of(query):
+        for variant, arguments in self.proof.trials(query, trials):
             check_plan(self.proof, query, variant, self.plan(compiled, arguments), how=how)
 
     def plan(self, compiled: CompiledQuery, arguments: Mapping[str, Any]) -> Plan:
@@ -110,7 +110,7 @@ class SqliteProver:
     def run(self, query: Query, trials: Trials) -> None:
         """Run a query in all its variants, take each back, and check what came."""
         compiled = CompiledQuery(query)
-        for variant, arguments in trials.of(query):
+        for variant, arguments in self.proof.trials(query, trials):
             try:
                 with self._rolled_back():
                     answer = run_statements(self._raw, compiled, compiled.bind(arguments))

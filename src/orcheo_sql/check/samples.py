@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -56,38 +57,51 @@ _BY_NAME: tuple[tuple[re.Pattern[str], Any], ...] = tuple(
 )
 
 
+@dataclass(frozen=True)
+class Sample:
+    """A value, as its JSON says, and ``file:line`` of the line that names it."""
+
+    value: Any
+    place: str = ""
+
+
 class Samples:
     """The sample arguments of one tree."""
 
-    def __init__(self, given: Mapping[tuple[str, str, str], Any]):
+    def __init__(self, given: Mapping[tuple[str, str, str], Sample]):
         self._given = given
 
-    def named(self, query: Query, parameter: str) -> bool:
-        """Whether a seed file names a sample for a parameter."""
-        return (query.namespace, query.name, parameter) in self._given or (
-            query.namespace,
-            "",
-            parameter,
-        ) in self._given
-
-    def raw(self, query: Query, parameter: str) -> Any:
-        """Return the sample of one parameter as its JSON says."""
-        for of in (query.name, ""):
-            key = (query.namespace, of, parameter)
-            if key in self._given and (of or not _is_inserted_id(query, parameter)):
-                return self._given[key]
-        return next((v for p, v in _BY_NAME if p.fullmatch(parameter)), "sample")
+    def of(self, query: Query, parameter: str) -> Sample:
+        """Return the sample of one parameter."""
+        for name in (query.name, ""):
+            sample = self._given.get((query.namespace, name, parameter))
+            if sample is not None and (name or not _is_inserted_id(query, parameter)):
+                return sample
+        return Sample(next((v for p, v in _BY_NAME if p.fullmatch(parameter)), "sample"))
 
     def arguments(
         self, query: Query, types: Mapping[str, str], *, without: Collection[str] = ()
     ) -> dict[str, Any]:
-        """Return arguments as a repository would pass them; those of `without` are None."""
-        return {
-            name: None
-            if name in without
-            else as_argument(name, self.raw(query, name), types.get(name, ""))
-            for name in query.parameters
-        }
+        """Return arguments as a repository would pass them; those of `without` are None.
+
+        Raises:
+            QueryError: a sample does not fit the type of its parameter; names file and line.
+        """
+        arguments: dict[str, Any] = dict.fromkeys(query.parameters)
+        for name in query.parameters:
+            if name in without:
+                continue
+            sample = self.of(query, name)
+            try:
+                arguments[name] = as_argument(name, sample.value, types.get(name, ""))
+            except ValidationError as error:
+                if sample.place:
+                    raise QueryError(f"{sample.place}: {query.name}: {error}") from None
+                raise QueryError(
+                    f"{query.place}: {query.name}: {error}; name a sample in the seeds: "
+                    f"-- sample: {query.name}.{name} = ..."
+                ) from None
+        return arguments
 
 
 def _is_inserted_id(query: Query, parameter: str) -> bool:
@@ -150,19 +164,19 @@ def load_samples(paths: list[Path]) -> Samples:
     Raises:
         QueryError: a line is no sample, or its value no JSON; names file and line.
     """
-    given: dict[tuple[str, str, str], Any] = {}
+    given: dict[tuple[str, str, str], Sample] = {}
     for path in paths:
         for number, line in enumerate(lines_of(path), 1):
             if re.match(r"--\s*sample:", line):
-                query, name, value = _sample(line, f"{path}:{number}")
-                given[path.stem, query, name] = value
+                query, name, sample = _sample(line, f"{path}:{number}")
+                given[path.stem, query, name] = sample
     return Samples(given)
 
 
-def _sample(line: str, place: str) -> tuple[str, str, Any]:
+def _sample(line: str, place: str) -> tuple[str, str, Sample]:
     match = _LINE.match(line)
     if match is not None:
         with suppress(msgspec.MsgspecError):
             value = msgspec.json.decode(match["value"].encode())
-            return match["query"] or "", match["name"], value
+            return match["query"] or "", match["name"], Sample(value, place)
     raise QueryError(f'{place}: a sample reads like: -- sample: status = "failed"')
