@@ -56,7 +56,8 @@ class Tree:
         position = text.index(old, start)
         # The line of what differs, not of what `old` and `new` begin with alike.
         same = next(
-            (i for i, (a, b) in enumerate(zip(old, new)) if a != b), min(len(old), len(new))
+            (i for i, (a, b) in enumerate(zip(old, new, strict=False)) if a != b),
+            min(len(old), len(new)),
         )
         file.write_text(text[:position] + new + text[position + len(old) :], encoding="utf-8")
         return text.count("\n", 0, position + same) + 1

@@ -330,7 +330,7 @@ def test_arguments_that_fail(tree: Tree, check: Checker) -> None:
         "versions",
         "update_version_runnable_config",
         "updated_at = :now",
-        "updated_at = NULL",
+        "updated_at = nullif(:now, :now)",
     )
     line = tree.line("postgres/queries/workflows/versions.sql", "-- name: update_version")
     found(

@@ -54,7 +54,7 @@ def stale(path: Path, wanted: str, command: str) -> Finding | None:
     found = path.read_text(encoding="utf-8")
     if found == wanted:
         return None
-    pairs = zip([*found.splitlines(), ""], [*wanted.splitlines(), ""], strict=False)
+    pairs = zip_longest(found.splitlines(), wanted.splitlines())
     line = next((i for i, (a, b) in enumerate(pairs, 1) if a != b), 1)
     return Finding(path, line, f"the generated file is not current; run: {command}")
 
