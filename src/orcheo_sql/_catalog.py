@@ -19,6 +19,7 @@ from aiosql.query_loader import QueryLoader
 from aiosql.types import QueryDatum, SQLOperationType
 
 from . import structs
+from ._columns import result_columns
 from ._errors import ContractMismatchError, DuplicateQueryError, QueryError, UnknownQueryError
 from .codecs.rows import SCALARS
 
@@ -221,12 +222,25 @@ def checked_override(query: Query, original: Query | None) -> Query:
         raise ContractMismatchError(
             f"{query.place}: {query.qualified_name} writes, the query it replaces only reads"
         )
+    columns, expected = _columns_of(query), _columns_of(original)
+    if original.shape != "value" and sorted(columns) != sorted(expected):
+        raise ContractMismatchError(
+            f"{query.place}: {query.qualified_name} returns the columns ({', '.join(columns)}), "
+            f"the query it replaces ({', '.join(expected)})"
+        )
     tags = (
         {**query.tags, "Returns": original.tags["Returns"]}
         if "Returns" in original.tags
         else query.tags
     )
     return replace(query, tags=tags, doc=query.doc or original.doc, overridden=True)
+
+
+def _columns_of(query: Query) -> tuple[str, ...]:
+    """Return the columns of a query's result: those of its first statement that returns rows."""
+    if query.shape == "count":
+        return ()
+    return next((found for s in query.statements if (found := result_columns(s)) is not None), ())
 
 
 def _read_tree(folder: Path, dialect: Dialect) -> tuple[dict[str, Query], dict[str, QueryDatum]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from contextlib import contextmanager
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -109,12 +109,8 @@ def check(
     filled_postgres: PostgresConnection,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Checker:
-    @contextmanager
-    def shared(connection: Any) -> Iterator[Any]:
-        yield connection
-
-    monkeypatch.setattr(run, "sqlite_scratch", lambda _root: shared(filled_sqlite))
-    monkeypatch.setattr(run, "postgres_scratch", lambda _root, _dsn: shared(filled_postgres))
+    monkeypatch.setattr(run, "sqlite_scratch", lambda _root: nullcontext(filled_sqlite))
+    monkeypatch.setattr(run, "postgres_scratch", lambda _root, _dsn: nullcontext(filled_postgres))
     return Checker(tree, postgres_server.dsn)
 
 

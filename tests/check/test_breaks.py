@@ -260,6 +260,81 @@ def test_conventions(tree: Tree, check: Checker) -> None:
     found(findings, sql(tree, "sqlite", "workflows"), semicolon, "does not end with a semicolon")
 
 
+def test_tags(tree: Tree, check: Checker) -> None:
+    path = sql(tree, "postgres", "run_lists")
+    unknown = tree.query("postgres", "run_lists", "list_runs", "if input_contains", "if contains")
+    form = tree.query("postgres", "run_lists", "list_runs_by_workflow", "custom if", "always if")
+    null = tree.query("postgres", "workflows", "resolve_workflow_ref", "Null: id (", "Null: ref (")
+    returns = tree.query(
+        "postgres", "runs", "prune_runs", "-- Index:", "-- Returns: int\n-- Index:"
+    )
+    tree.query("postgres", "runs", "get_run", "= :id;", "= :id;\nSELECT 1;")
+    doc = tree.query("sqlite", "workflows", "list_workflows", "-- List", "-- Name")
+    findings = check.static()
+    found(findings, path, unknown, "tag Plan names no parameter: contains")
+    found(findings, path, form, "the tag reads `Plan: custom if")
+    workflows, runs = sql(tree, "postgres", "workflows"), sql(tree, "postgres", "runs")
+    found(findings, workflows, null, "tag Null names no parameter: ref")
+    file = "postgres/queries/workflows/runs.sql"
+    line = tree.line(file, "-- name: prune_runs")
+    found(findings, runs, line, "prune_runs: `Returns:` without meaning")
+    found(findings, runs, tree.line(file, "-- name: get_run("), "get_run: has several statements")
+    line = tree.line("postgres/queries/workflows/workflows.sql", "-- name: list_workflows(")
+    found(findings, workflows, line, "its comment says something else")
+    assert doc
+
+
+def test_files_out_of_place(tree: Tree, check: Checker) -> None:
+    path = tree.root / "sqlite" / "queries" / "loose.sql"
+    path.write_text("-- name: x()\n-- X.\n-- Returns: int\nSELECT 1 AS x;\n")
+    moved = sql(tree, "sqlite", "audit")
+    moved.rename(moved.with_name("trail.sql"))
+    findings = check.static()
+    found(findings, path, 1, "query files are in folders")
+    found(findings, moved.with_name("trail.sql"), 1, "the postgres tree has no")
+    import shutil
+
+    shutil.rmtree(tree.root / "sqlite" / "queries")
+    found(check.static(), tree.root / "sqlite" / "queries", 1, "does not exist")
+
+
+def test_a_query_in_another_file_than_its_twin(tree: Tree, check: Checker) -> None:
+    versions, audit = sql(tree, "sqlite", "versions"), sql(tree, "sqlite", "audit")
+    text = versions.read_text()
+    start, end = text.index("-- name: get_version("), text.index("-- name: get_version_by")
+    versions.write_text(text[:start] + text[end:])
+    audit.write_text(audit.read_text() + "\n" + text[start:end].rstrip() + "\n")
+    line = tree.line("sqlite/queries/workflows/audit.sql", "-- name: get_version(")
+    found(check.static(), audit, line, "get_version has its twin in another file")
+
+
+def test_more_conventions(tree: Tree, check: Checker) -> None:
+    path = sql(tree, "sqlite", "audit")
+    path.write_text(
+        "-- name: First(a)\n"
+        "-- Returns: int\n"
+        "SELECT\n"
+        "\ta % 2, datetime('now'), strftime('%s', :a), /* b */ CURRENT_TIMESTAMP\n"
+        "FROM t;\n\n"
+        "-- name: merge_things()!\n"
+        "-- Merge.\n"
+        "MERGE INTO t USING u ON TRUE WHEN MATCHED THEN DELETE;\n\n"
+    )
+    findings = check.static(code=None)
+    for line, words in (
+        (1, "the first line reads"),
+        (1, "no comment says what it does"),
+        (4, "a tab"),
+        (4, "use mod(a, b)"),
+        (4, "datetime: time and chance"),
+        (4, "CURRENT_TIMESTAMP: time and chance"),
+        (4, "/* */: comments are lines"),
+        (9, "MERGE does not run"),
+        (10, "does not end with one newline"),
+    ):
+        found(findings, path, line, words)
+
+
 def test_a_name_on_two_lines(tree: Tree, check: Checker) -> None:
     line = tree.query("sqlite", "runs", "start_run", "id, now, event)^", "id, now,\n-- event)^")
     found(check.static(), sql(tree, "sqlite", "runs"), line, "invalid query name")
@@ -330,11 +405,22 @@ def test_arguments_that_fail(tree: Tree, check: Checker) -> None:
         "versions",
         "update_version_runnable_config",
         "updated_at = :now",
+        "updated_at = nullif(:now::timestamptz, :now)",
+    )
+    tree.query(
+        "sqlite",
+        "versions",
+        "update_version_runnable_config",
+        "updated_at = :now",
         "updated_at = nullif(:now, :now)",
     )
+    line = tree.line("sqlite/queries/workflows/versions.sql", "-- name: update_version")
+    findings = check("update_version_runnable_config")
+    words = "fails with the sample arguments: NOT NULL constraint failed"
+    found(findings, sql(tree, "sqlite", "versions"), line, words)
     line = tree.line("postgres/queries/workflows/versions.sql", "-- name: update_version")
     found(
-        check("update_version_runnable_config"),
+        findings,
         sql(tree, "postgres", "versions"),
         line,
         "fails with the sample arguments: null value in column",

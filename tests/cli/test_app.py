@@ -148,7 +148,8 @@ def test_database_path_that_is_a_folder(
         done = cli(*args)
         assert done.status == (1 if args == ["health"] else 2), args
         assert done.is_quiet
-        assert str(tmp_path) in done.out + done.err
+        # A table folds a long path.
+        assert str(tmp_path) in "".join((done.out + done.err).split())
 
 
 def test_file_that_is_no_database(

@@ -74,7 +74,9 @@ def contents(settings: dict[str, Any]) -> Contents:
 
 def fingerprints(folder: Path) -> dict[str, str]:
     """Return a digest of each file: also of what SQLite may leave beside its own."""
-    return {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in folder.iterdir() if p.is_file()}
+    return {
+        p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in folder.iterdir() if p.is_file()
+    }
 
 
 def execute(settings: dict[str, Any], script: str) -> None:

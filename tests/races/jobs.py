@@ -38,7 +38,9 @@ async def open_database(settings: dict[str, Any]) -> str:
     return "ok"
 
 
-async def new_workflow(db: Database | Transaction, name: str, handle: str | None = None) -> Workflow:
+async def new_workflow(
+    db: Database | Transaction, name: str, handle: str | None = None
+) -> Workflow:
     return await db.workflows.create_workflow(
         name=name, handle=handle, slug=None, description=None, tags=None, draft_access="personal",
         actor="racer",
@@ -83,17 +85,13 @@ async def take_handles(
     return outcomes
 
 
-async def take_handles_in_turns(
-    member: Member, rounds: list[tuple[str, list[UUID]]]
-) -> list[str]:
+async def take_handles_in_turns(member: Member, rounds: list[tuple[str, list[UUID]]]) -> list[str]:
     """Give one handle to active workflows and, at the same time, to archived ones: every other time the other way."""
     outcomes = []
     for number, (handle, workflows) in enumerate(rounds):
         archived = (member.number + number) % 2 == 0
         member.meet()
-        given = change(
-            member.db, workflows[member.number], handle=handle, is_archived=archived
-        )
+        given = change(member.db, workflows[member.number], handle=handle, is_archived=archived)
         outcomes.append(await attempt(given))
     return outcomes
 
@@ -229,9 +227,7 @@ async def move_between(member: Member, pair: tuple[UUID, UUID], times: int) -> l
     return [await attempt(member.db.retry(one_more, attempts=50)) for _ in range(times)]
 
 
-async def write_from_tasks(
-    member: Member, workflow: UUID, version: UUID, tasks: int
-) -> list[str]:
+async def write_from_tasks(member: Member, workflow: UUID, version: UUID, tasks: int) -> list[str]:
     """Create a run, move it and read it back, from many tasks of one process."""
     return await asyncio.gather(
         *(attempt(live_one_run(member.db, workflow, version, f"task {n}")) for n in range(tasks))

@@ -104,9 +104,7 @@ async def test_what_was_committed_survives(settings_of: dict[str, Any]) -> None:
         version = await db.workflows.create_version(
             workflow.id, graph={}, metadata={}, notes=None, created_by="ada"
         )
-        writers = [
-            Writer(settings_of, f"{n}", workflow.id, version.id) for n in range(WRITERS)
-        ]
+        writers = [Writer(settings_of, f"{n}", workflow.id, version.id) for n in range(WRITERS)]
         told: list[str] = []
         for writer in writers:
             # Those that are left go on, and so does this process.

@@ -55,9 +55,7 @@ async def test_one_creation_takes_a_handle(settings_of: dict[str, Any], crew: Cr
         assert sorted(w.handle or "" for w in stored) == sorted(handles)
 
 
-async def _rounds(
-    db: Database, count: int, *, archived: bool
-) -> list[tuple[str, list[UUID]]]:
+async def _rounds(db: Database, count: int, *, archived: bool) -> list[tuple[str, list[UUID]]]:
     """Return handles that are free, each with a workflow for every process."""
     rounds = []
     for number in range(count):
@@ -98,7 +96,9 @@ async def test_active_and_archived_workflows_never_share(
         results = crew.run(settings_of, "take_handles_in_turns", rounds)
         for number, outcomes in enumerate(zip(*results, strict=True)):
             assert set(outcomes) == {"ok", CONFLICT}
-            winners = {(n + number) % 2 == 0 for n, outcome in enumerate(outcomes) if outcome == "ok"}
+            winners = {
+                (n + number) % 2 == 0 for n, outcome in enumerate(outcomes) if outcome == "ok"
+            }
             assert len(winners) == 1, "an active and an archived workflow both won"
             assert outcomes.count("ok") == (4 if winners == {True} else 1)
         assert_handles_obey_the_rule(await db.workflows.list_workflows(include_archived=True))

@@ -93,7 +93,7 @@ def with_hostile(values: list[Any]) -> st.SearchStrategy[Any]:
 definitions = with_hostile(HOSTILE)
 records = with_hostile(ODD_RECORDS)
 
-_CONFIG_VALUES: dict[str, list[Any]] = {
+CONFIG_VALUES: dict[str, list[Any]] = {
     "configurable": [{}, {"a": 1, "b": {"x": 1}}, {"b": {"y": 2}}],
     "tags": [[], [" Alpha ", "alpha", "beta"], ["retry policy"]],
     "metadata": [{}, {"tier": "gold", "n": 1}, {"n": 2.5, "list": [1, "a"]}],
@@ -113,22 +113,26 @@ _BAD_CONFIGS: list[dict[str, Any]] = [
     {"prompts": {"p": {}}},
 ]
 _good_configs = st.dictionaries(
-    st.sampled_from(list(_CONFIG_VALUES)), st.integers(0, 3), max_size=4
-).map(lambda picks: {key: _CONFIG_VALUES[key][n % len(_CONFIG_VALUES[key])] for key, n in picks.items()})  # fmt: skip
-configs = st.one_of(
-    st.none(), *[_good_configs] * 3, st.sampled_from([None] * 20 + _BAD_CONFIGS)
-)
+    st.sampled_from(list(CONFIG_VALUES)), st.integers(0, 3), max_size=4
+).map(lambda picks: {key: CONFIG_VALUES[key][n % len(CONFIG_VALUES[key])] for key, n in picks.items()})  # fmt: skip
+configs = st.one_of(st.none(), *[_good_configs] * 3, st.sampled_from([None] * 20 + _BAD_CONFIGS))
 
 WORDS = [
     "alpha", "FLOW", "beta", "retry", "naive", "été", "foo", "1", "strasse", "東京", "都", "京都", "カタ", "xyz",
     "a" * 128, "hi", "nightly", "webhook", "ab", "fin", "u0000here",
 ]  # fmt: skip
+COMMON = ["alpha", "beta", "flow", "retry", "manual", "webhook", "1", "a", "policy"]
 PHRASES = [("alpha", "flow"), ("retry", "policy"), ("foo", "bar"), ("flow", "alpha"), ("say", "hi")]
 _terms = st.one_of(
     st.builds(
         lambda word, prefix, excluded: Term((word,), prefix, excluded),
         st.sampled_from(WORDS),
         st.booleans(),
+        st.booleans(),
+    ),
+    st.builds(
+        lambda word, excluded: Term((word,), excluded=excluded),
+        st.sampled_from(COMMON),
         st.booleans(),
     ),
     st.builds(
@@ -139,7 +143,15 @@ _terms = st.one_of(
     ),
     st.sampled_from([Term(("!!",)), Term(("a",), prefix=True), Term(("pol",), prefix=True)]),
 )
-searches = st.lists(_terms, min_size=1, max_size=3)
+_common = st.builds(
+    lambda word, prefix: Term((word,), prefix), st.sampled_from(COMMON), st.booleans()
+)
+# One word that is common and perhaps another, or whatever comes.
+searches = st.one_of(
+    st.tuples(_common, _terms).map(list),
+    _common.map(lambda term: [term]),
+    st.lists(_terms, min_size=1, max_size=3),
+)
 
 _paths = st.sampled_from(
     [("a",), ("b",), ("name",), ("tags", 0), ("a", "b"), ("tags",), ("odd",), ("ключ",), ("n",), ("tier",), ()]
@@ -156,8 +168,8 @@ _conditions = st.one_of(
 )
 filters = st.one_of(
     documents.map(Wanted),
-    st.tuples(
-        st.one_of(st.just(...), documents), st.lists(_conditions, max_size=2).map(tuple)
-    ).map(lambda parts: Wanted(*parts)),
+    st.tuples(st.one_of(st.just(...), documents), st.lists(_conditions, max_size=2).map(tuple)).map(
+        lambda parts: Wanted(*parts)
+    ),
     st.sampled_from([Wanted({"tier": "gold"}), Wanted({"n": 1.0}), Wanted({"list": ["a"]})]),
 )

@@ -33,6 +33,7 @@ PAGED: dict[str, tuple[tuple[Any, ...], str]] = {
 }
 
 picks = st.integers(0, 30)
+instants = st.tuples(picks, st.sampled_from([0, 0, 1, -1]))
 limits = st.sampled_from([2, 1, 3, 50, 1000, 0])
 actors = inputs.mostly(inputs.ACTORS, inputs.BAD_ACTORS)
 names = inputs.mostly(inputs.NAMES, inputs.BAD_NAMES)
@@ -60,7 +61,7 @@ class WorkflowMachine(RuleBasedStateMachine):
         self.sides.start_over()
         self.sides.check_emptiness()
 
-    @initialize(size=st.sampled_from([3, 2, 5, 0]), shape=st.integers(0, 2**16))
+    @initialize(size=st.sampled_from([3, 2, 5, 4, 3, 2, 0]), shape=st.integers(0, 2**16))
     def populate(self, size: int, shape: int) -> None:
         """Begin with something to work on: a few workflows, with versions, and runs in every state."""
         chance = random.Random(shape)
@@ -73,20 +74,33 @@ class WorkflowMachine(RuleBasedStateMachine):
             self.sides.clock.advance(chance.choice([0, 1]))
         for workflow in [*self.sides.model.tables.workflows] * 2:
             if chance.random() < 0.8:
+                config = {
+                    key: chance.choice(values)
+                    for key, values in inputs.CONFIG_VALUES.items()
+                    if chance.random() < 0.4
+                }
                 self.sides.call(
                     "create_version", workflow, graph={"a": chance.choice(inputs.LEAVES)}, metadata={}, notes=None,
-                    runnable_config=chance.choice([None, {"tags": ["alpha"]}, {"metadata": {"tier": "gold"}}]),
-                    created_by="ada",
+                    runnable_config=config, created_by="ada",
                 )  # fmt: skip
         for version in list(self.sides.model.tables.versions.values()) * 3:
             self._populate_run(version, chance)
+        for workflow in self.sides.model.tables.workflows:
+            if chance.random() < 0.4:
+                self.sides.call(
+                    "update_workflow", workflow, name=None, description=None, tags=None,
+                    handle=chance.choice([None, "shared"]), is_archived=True, actor="ada",
+                )  # fmt: skip
 
     def _populate_run(self, version: dict[str, Any], chance: random.Random) -> None:
         self._set_gate(on=False)
         created = self.sides.call(
             "create_run", version["workflow_id"], workflow_version_id=version["id"],
-            triggered_by=chance.choice(inputs.TRIGGERS), input_payload={"a": chance.choice(inputs.LEAVES)},
+            triggered_by=chance.choice(inputs.TRIGGERS),
+            input_payload={"a": chance.choice(inputs.LEAVES), "b": chance.choice(inputs.LEAVES)},
         )  # fmt: skip
+        if created[0] == "error":
+            return
         run = UUID(created[1]["id"])
         self.sides.clock.advance(chance.choice([0, 0, 1]))
         if chance.random() < 0.7:
@@ -141,7 +155,9 @@ class WorkflowMachine(RuleBasedStateMachine):
     def update_workflow(self, pick: int, **given: Any) -> None:
         self._call("update_workflow", self._workflow(pick), **given)
 
-    @rule(pick=picks, handle=st.sampled_from(inputs.HANDLES), is_archived=st.booleans())
+    @rule(
+        pick=picks, handle=st.sampled_from([*inputs.HANDLES, "shared"]), is_archived=st.booleans()
+    )
     def take_handle(self, pick: int, handle: str, is_archived: bool) -> None:
         self._call(
             "update_workflow", self._workflow(pick), name=None, handle=handle, description=None, tags=None,
@@ -168,11 +184,18 @@ class WorkflowMachine(RuleBasedStateMachine):
     def revoke(self, pick: int, actor: str) -> None:
         self._call("revoke_publish", self._workflow(pick), actor=actor)
 
-    @rule(pick=picks, handle=handles, by_id=st.booleans(), spelling=st.integers(0, 3), archived=st.booleans())
-    def resolve(self, pick: int, handle: str, by_id: bool, spelling: int, archived: bool) -> None:
+    @rule(
+        pick=picks, handle=st.one_of(st.none(), st.just("shared"), handles),
+        spelling=st.one_of(st.none(), st.integers(0, 3)), archived=st.sampled_from([True, True, False]),
+    )  # fmt: skip
+    def resolve(self, pick: int, handle: str | None, spelling: int | None, archived: bool) -> None:
+        """By a handle that is given, by the one that a workflow has, or by its id in some spelling."""
         workflow = self._workflow(pick)
         spelled = (str(workflow), workflow.hex, f"{{{workflow}}}", f" {workflow.urn.upper()} ")
-        reference = spelled[spelling] if by_id else handle
+        holder = self.sides.model.tables.workflows.get(workflow, {})
+        reference = handle or holder.get("handle") or " "
+        if spelling is not None:
+            reference = spelled[spelling]
         self._call("resolve_workflow_ref", reference, include_archived=archived)
 
     @rule(archived=st.booleans(), limit=limits, what=st.integers(0, 2))
@@ -264,7 +287,9 @@ class WorkflowMachine(RuleBasedStateMachine):
     def succeed(self, pick: int, actor: str, output: Any) -> None:
         self._call("mark_run_succeeded", self._run(pick), actor=actor, output=output)
 
-    @rule(pick=picks, actor=actors, error=st.sampled_from(["retry policy", "", "nul\0here", "東京"]))
+    @rule(
+        pick=picks, actor=actors, error=st.sampled_from(["retry policy", "", "nul\0here", "東京"])
+    )
     def fail(self, pick: int, actor: str, error: str) -> None:
         self._call("mark_run_failed", self._run(pick), actor=actor, error=error)
 
@@ -300,30 +325,32 @@ class WorkflowMachine(RuleBasedStateMachine):
         pick=inputs.optional(picks),
         status=inputs.optional(st.sampled_from(["pending", "running", "succeeded", "failed", "cancelled"])),
         triggered_by=inputs.optional(st.sampled_from(inputs.TRIGGERS)),
-        created_from=inputs.optional(st.integers(-3, 3)), created_before=inputs.optional(st.integers(-3, 3)),
-        input_filter=inputs.optional(inputs.filters), output_filter=inputs.optional(inputs.filters),
-        metadata_filter=inputs.optional(inputs.filters), limit=limits,
+        since=inputs.optional(instants), until=inputs.optional(instants), limit=limits,
     )  # fmt: skip
-    def page_runs(
-        self, pick: int | None, created_from: int | None, created_before: int | None, limit: int, **given: Any
-    ) -> None:  # fmt: skip
-        self._walk(
-            "page_runs",
-            workflow_id=None if pick is None else self._workflow(pick),
-            created_from=self._instant(created_from),
-            created_before=self._instant(created_before),
-            limit=limit,
-            **given,
-        )
+    def page_runs(self, pick: int | None, since: Any, until: Any, limit: int, **given: Any) -> None:
+        workflow = None if pick is None else self._workflow(pick)
+        window = {"created_from": self._instant(since), "created_before": self._instant(until)}
+        self._walk("page_runs", workflow_id=workflow, limit=limit, **window, **given)
 
-    def _instant(self, offset: int | None) -> datetime | None:
+    @rule(
+        filters=st.dictionaries(
+            st.sampled_from(["input_filter", "output_filter", "metadata_filter"]), inputs.filters, min_size=1
+        ),
+        status=inputs.optional(st.sampled_from(["succeeded", "running"])),
+        triggered_by=inputs.optional(st.sampled_from(inputs.TRIGGERS)), limit=limits,
+    )  # fmt: skip
+    def filter_runs(self, filters: dict[str, Wanted], **given: Any) -> None:
+        self._walk("page_runs", **filters, **given)
+
+    def _instant(self, near: tuple[int, int] | None) -> datetime | None:
         """Return the time of a run, or near it; odd ones without their zone."""
-        if offset is None:
+        if near is None:
             return None
-        times = sorted(r["created_at"] for r in self.sides.model.tables.runs.values())
-        base = times[len(times) // 2] if times else self.sides.clock()
+        pick, offset = near
+        times = sorted({r["created_at"] for r in self.sides.model.tables.runs.values()})
+        base = times[pick % len(times)] if times else self.sides.clock()
         instant: datetime = base + timedelta(microseconds=offset)
-        return instant.replace(tzinfo=None) if offset % 2 else instant.astimezone(UTC)
+        return instant.replace(tzinfo=None) if pick % 2 else instant.astimezone(UTC)
 
     @rule(pick=inputs.optional(picks))
     def count_runs(self, pick: int | None) -> None:
@@ -335,9 +362,9 @@ class WorkflowMachine(RuleBasedStateMachine):
         workflow = None if pick is None else self._workflow(pick)
         self._walk("search_runs", query, limit=limit, workflow_id=workflow)
 
-    @rule(offset=st.integers(-3, 3), limit=st.sampled_from([1, 2, 0, 1, 2, 1000]))
-    def prune_runs(self, offset: int, limit: int) -> None:
-        self._call("prune_runs", created_before=self._instant(offset), limit=limit)
+    @rule(before=instants, limit=st.sampled_from([1, 2, 0, 1, 2, 1000]))
+    def prune_runs(self, before: tuple[int, int], limit: int) -> None:
+        self._call("prune_runs", created_before=self._instant(before), limit=limit)
 
     # --- arguments that are wrong whatever is stored
 
@@ -359,7 +386,9 @@ class WorkflowMachine(RuleBasedStateMachine):
         cursor = (None, None, None, None, "???", strange)[wrong]
         self.sides.compare(
             f"{list_}, wrongly",
-            lambda side: getattr(side.unit.workflows, list_)(*arguments, limit=limit, cursor=cursor),
+            lambda side: getattr(side.unit.workflows, list_)(
+                *arguments, limit=limit, cursor=cursor
+            ),
             lambda: _refuse(*refusals[wrong]),
         )
 

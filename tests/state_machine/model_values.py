@@ -162,7 +162,9 @@ def merged_config(stored: dict[str, Any] | None, override: dict[str, Any] | None
     """Return what a run gets: its version's config, the override over it, no defaults."""
     config = dict(stored or {})
     for key, value in (config_of(override) or {}).items():
-        by_key = key in ("configurable", "metadata") and value or key == "prompts" and value is not None
+        by_key = (
+            key in ("configurable", "metadata") and value or key == "prompts" and value is not None
+        )
         config[key] = {**(config.get(key) or {}), **value} if by_key else value
     may_be_empty = ("run_name", "recursion_limit", "max_concurrency", "prompts")
     dumped = {

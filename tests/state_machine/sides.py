@@ -249,6 +249,7 @@ class Sides:
             same(method, SQLite=sqlite, PostgreSQL=postgres)
             if "error" in (sqlite[0], wanted[0]):
                 return same(method, databases=sqlite, model=wanted)
+            assert sqlite[1]["items"] or cursor is None, f"{method}: a cursor led to nothing"
             items, cursor = sqlite[1]["items"], sqlite[1]["next_cursor"]
             rows += items
             if cursor is None:
@@ -265,7 +266,11 @@ def same(what: str, **both: Any) -> None:
         return
     where = ""
     while type(left) is type(right) and isinstance(left, dict | list | tuple):
-        keys = left.keys() & right.keys() if isinstance(left, dict) else range(min(len(left), len(right)))
+        keys = (
+            left.keys() & right.keys()
+            if isinstance(left, dict)
+            else range(min(len(left), len(right)))
+        )
         differing = [key for key in keys if left[key] != right[key]]
         if len(left) != len(right) or not differing:
             break

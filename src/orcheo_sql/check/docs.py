@@ -8,6 +8,7 @@ from __future__ import annotations
 import difflib
 import importlib
 import sys
+from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 from orcheo_sql._catalog import sql_root

@@ -344,6 +344,9 @@ def compare_proofs(
 
 def _first_difference(answer: Any, other: Any) -> str:
     """Say in short where two answers differ; the data is made up, so values may be shown."""
+    if isinstance(answer, list) is not isinstance(other, list):
+        forms = ("rows" if isinstance(each, list) else "one row" for each in (answer, other))
+        return "PostgreSQL {}, SQLite {}".format(*forms)
     ours = answer if isinstance(answer, list) else [answer]
     theirs = other if isinstance(other, list) else [other]
     if len(ours) != len(theirs):

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 _STEP = re.compile(
     r"^(?P<verb>SCAN|SEARCH) (?P<name>\S+)"
-    r"(?: USING (?P<automatic>AUTOMATIC )?(?:PARTIAL )?(?:COVERING )?INDEX (?P<index>\S+)"
+    r"(?: USING (?P<automatic>AUTOMATIC )?(?:PARTIAL )?(?:COVERING )?INDEX(?: (?P<index>\w\S*))?"
     r"| USING (?P<rowid>INTEGER )?PRIMARY KEY"
     r"| VIRTUAL TABLE INDEX (?P<virtual>\S*))?"
 )

@@ -89,9 +89,17 @@ def check_tags(query: Query) -> Iterator[Finding]:
     except OrcheoSqlError as error:
         message = of_error(error, otherwise=query.path).message.removeprefix(f"{query.name}: ")
         yield at(message, tag_line(query, "Returns"))
-    unknown = [n for n in declared_null(query) if n not in query.parameters]
-    if unknown:
-        yield at(f"tag Null names no parameter: {', '.join(unknown)}", tag_line(query, "Null"))
+    for tag, names in (("Null", declared_null(query)), ("Plan", _plan_parameters(query))):
+        unknown = [n for n in names if n not in query.parameters]
+        if unknown:
+            yield at(f"tag {tag} names no parameter: {', '.join(unknown)}", tag_line(query, tag))
+    if "Plan" in query.tags and not _plan_parameters(query):
+        yield at("the tag reads `Plan: custom if parameter, parameter`", tag_line(query, "Plan"))
+
+
+def _plan_parameters(query: Query) -> list[str]:
+    match = re.fullmatch(r"custom if (.+)", query.tags.get("Plan", ""))
+    return [n.strip() for n in match[1].split(",")] if match else []
 
 
 def declared_null(query: Query) -> list[str]:
