@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
     import aiosqlite
     import psycopg
-    from aiosql.queries import Queries
     from aiosql.types import SQLOperationType
 
     from .codecs.rows import Dialect
@@ -109,7 +108,7 @@ class PostgresAdapter(_Adapter):
         return await run_query(connection, query, args, None)
 
 
-def load_queries(dialect: Dialect, *, overrides: Path | None = None) -> Queries:
+def load_queries(dialect: Dialect, *, overrides: Path | None = None) -> Any:
     """Load one tree through aiosql: ``queries.<folder>.<name>(connection, **parameters)``.
 
     Raises:

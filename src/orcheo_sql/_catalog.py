@@ -268,40 +268,49 @@ class _Plain:
 
 def read_file(path: Path, namespace: str, dialect: Dialect) -> Iterator[tuple[Query, QueryDatum]]:
     """Parse one file, query by query, so that each error knows its line."""
-    loader = QueryLoader(_Plain(), None)  # type: ignore[arg-type]
+    for line, block in blocks_of(path):
+        yield read_block(path, line, block, namespace, dialect)
+
+
+def blocks_of(path: Path) -> Iterator[tuple[int, str]]:
+    """Split a file at its ``-- name:`` lines; yield the line and the text of each query."""
     try:
         text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError:
         raise QueryError(f"{path}:1: the file is not UTF-8 text") from None
-    starts = list(_NAME.finditer(text))
-    for match, following in zip(starts, [*starts[1:], None], strict=True):
-        block = text[match.start() : following.start() if following else len(text)]
-        line = text.count("\n", 0, match.start()) + 1
-        try:
-            [datum] = loader.load_query_data_from_sql(block, [namespace], path)
-        except SQLParseException as error:
-            raise QueryError(f"{path}:{line}: {str(error).split(' at ' + str(path))[0]}") from None
-        shape = _SHAPES.get(datum.operation_type)
-        if shape is None:
-            raise QueryError(
-                f"{path}:{line}: operators <!, *! and # are not used here; write ^ or $ with RETURNING, or pass rows as JSON"
-            )
-        doc, tags = _doc_and_tags(_comment_above(block))
-        yield (
-            Query(
-                namespace=namespace,
-                name=match.group(1),
-                shape=shape,
-                parameters=tuple(datum.parameters or ()),
-                sql=datum.sql,
-                doc=doc,
-                tags=tags,
-                path=path,
-                line=line,
-                dialect=dialect,
-            ),
-            datum,
+    starts = [match.start() for match in _NAME.finditer(text)]
+    for start, end in zip(starts, [*starts[1:], len(text)], strict=True):
+        yield text.count("\n", 0, start) + 1, text[start:end]
+
+
+def read_block(
+    path: Path, line: int, block: str, namespace: str, dialect: Dialect
+) -> tuple[Query, QueryDatum]:
+    """Parse one query."""
+    loader = QueryLoader(_Plain(), None)  # type: ignore[arg-type]
+    try:
+        [datum] = loader.load_query_data_from_sql(block, [namespace], path)
+    except SQLParseException as error:
+        raise QueryError(f"{path}:{line}: {str(error).split(' at ' + str(path))[0]}") from None
+    shape = _SHAPES.get(datum.operation_type)
+    if shape is None:
+        raise QueryError(
+            f"{path}:{line}: operators <!, *! and # are not used here; write ^ or $ with RETURNING, or pass rows as JSON"
         )
+    doc, tags = _doc_and_tags(_comment_above(block))
+    query = Query(
+        namespace=namespace,
+        name=datum.query_name.rpartition(".")[2],
+        shape=shape,
+        parameters=tuple(datum.parameters or ()),
+        sql=datum.sql,
+        doc=doc,
+        tags=tags,
+        path=path,
+        line=line,
+        dialect=dialect,
+    )
+    return query, datum
 
 
 def _comment_above(block: str) -> str:

@@ -16,7 +16,6 @@ import pytest
 
 from orcheo_sql import (
     ConfigError,
-    ConnectionLostError,
     ContractMismatchError,
     Database,
     OrcheoSqlError,
@@ -42,6 +41,16 @@ async def create(db: Database, name: str = "Flow") -> Workflow:
     return await db.workflows.create_workflow(
         name=name, slug=None, description=None, tags=None, draft_access="personal", actor="ada"
     )
+
+
+async def all_given_back(db: Database) -> bool:
+    """Wait a moment until no connection is in use."""
+    for _ in range(100):
+        [health] = await db.health()
+        if health.pool is not None and health.pool.idle == health.pool.size:
+            return True
+        await asyncio.sleep(0.02)
+    return False
 
 
 def private_settings(server: ScratchPostgres) -> Settings:
@@ -140,13 +149,7 @@ async def test_cancelled_tasks_leave_nothing_behind(settings_of: Settings) -> No
             outcomes = await asyncio.gather(*tasks, return_exceptions=True)
             assert all(o is None or isinstance(o, asyncio.CancelledError) for o in outcomes)
         assert await create(db, "after the storm")
-        for _ in range(100):
-            [health] = await db.health()
-            assert health.pool is not None
-            if health.pool.idle == health.pool.size:
-                break
-            await asyncio.sleep(0.02)
-        assert health.pool.idle == health.pool.size
+        assert await all_given_back(db)
         names = [w.name for w in await db.workflows.list_workflows()]
         assert len(names) == len(set(names))
 
@@ -197,8 +200,7 @@ async def test_the_password_appears_nowhere(
         try:
             await db.open()
         except OrcheoSqlError as error:
-            assert isinstance(error, (ConfigError, ConnectionLostError))
-            shown += [str(error), "".join(traceback.format_exception(error))]
+            shown += [type(error).__name__, str(error), "".join(traceback.format_exception(error))]
         else:
             await db.close()
     assert not [text for text in (*shown, caplog.text) if secret in text]
@@ -208,7 +210,7 @@ async def test_a_missing_database_is_answered_with_its_statement(
     private_postgres: ScratchPostgres,
 ) -> None:
     dsn = psycopg.conninfo.make_conninfo(private_postgres.dsn, dbname="nobody_made_this")
-    with pytest.raises(ConfigError, match='CREATE DATABASE "?nobody_made_this"?;'):
+    with pytest.raises(ConfigError, match=r'CREATE DATABASE "?nobody_made_this"?;'):
         await Database(repository_backend="postgres", postgres_dsn=dsn).open()
 
 

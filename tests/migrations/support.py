@@ -69,7 +69,7 @@ def contents(settings: dict[str, Any]) -> Contents:
     with psycopg.connect(settings["postgres_dsn"]) as connection:
         sql = "SELECT tablename FROM pg_tables WHERE schemaname = current_schema()"
         names = [name for (name,) in connection.execute(sql)]
-        return {name: connection.execute(f"SELECT * FROM {name}").fetchall() for name in names}  # type: ignore[call-overload]
+        return {name: connection.execute(f"SELECT * FROM {name}").fetchall() for name in names}
 
 
 def fingerprints(folder: Path) -> dict[str, str]:
@@ -85,4 +85,4 @@ def execute(settings: dict[str, Any], script: str) -> None:
             raw.executescript(script)
     else:
         with psycopg.connect(settings["postgres_dsn"], autocommit=True) as connection:
-            connection.execute(script)  # type: ignore[call-overload]
+            connection.execute(script)

@@ -101,7 +101,7 @@ async def test_a_newer_database(
     async with migrator(empty_settings, newer) as migrations:
         await migrations.up()
     before = contents(empty_settings)
-    with pytest.raises(NewerSchemaError, match="from_tomorrow.*pip install --upgrade orcheo-sql"):
+    with pytest.raises(NewerSchemaError, match=r"from_tomorrow.*pip install --upgrade orcheo-sql"):
         await open_it({**empty_settings, "auto_migrate": auto_migrate})
     assert contents(empty_settings) == before
 
@@ -154,7 +154,7 @@ async def test_without_auto_migrate_a_pending_schema_is_refused(
     empty_settings: dict[str, Any], dialect: str, tmp_path: Path
 ) -> None:
     careful = {**empty_settings, "auto_migrate": False}
-    with pytest.raises(PendingMigrationsError, match="next 0001_.*orcheo-sql migrate up"):
+    with pytest.raises(PendingMigrationsError, match=r"next 0001_.*orcheo-sql migrate up"):
         await open_it(careful)
     assert contents(empty_settings) == {}
 

@@ -94,7 +94,7 @@ def count_companions(settings: dict[str, Any]) -> set[int]:
         with closing(sqlite3.connect(settings["database_path"])) as raw:
             return {n for (n,) in raw.execute(sql)}
     with psycopg.connect(settings["postgres_dsn"]) as connection:
-        return {n for (n,) in connection.execute(sql)}  # type: ignore[call-overload]
+        return {n for (n,) in connection.execute(sql)}
 
 
 async def test_what_was_committed_survives(settings_of: dict[str, Any]) -> None:

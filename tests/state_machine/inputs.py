@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from typing import Any
 from uuid import UUID
 
@@ -103,6 +104,12 @@ CONFIG_VALUES: dict[str, list[Any]] = {
     "max_concurrency": [None, 4],
     "prompts": [None, {}, {"p": {"text": "beta", "requires_grad": False, "metadata": {"k": 1}}}, {"q": {"text": ""}}],
 }  # fmt: skip
+
+
+def some_config(chance: random.Random) -> dict[str, Any]:
+    return {k: chance.choice(v) for k, v in CONFIG_VALUES.items() if chance.random() < 0.5}
+
+
 _BAD_CONFIGS: list[dict[str, Any]] = [
     {"unknown": 1},
     {"recursion_limit": 251},
@@ -146,9 +153,10 @@ _terms = st.one_of(
 _common = st.builds(
     lambda word, prefix: Term((word,), prefix), st.sampled_from(COMMON), st.booleans()
 )
+_excluded_phrase = st.sampled_from(PHRASES).map(lambda words: Term(words, excluded=True))
 # One word that is common and perhaps another, or whatever comes.
 searches = st.one_of(
-    st.tuples(_common, _terms).map(list),
+    st.tuples(_common, st.one_of(_terms, _excluded_phrase)).map(list),
     _common.map(lambda term: [term]),
     st.lists(_terms, min_size=1, max_size=3),
 )

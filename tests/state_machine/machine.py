@@ -74,14 +74,9 @@ class WorkflowMachine(RuleBasedStateMachine):
             self.sides.clock.advance(chance.choice([0, 1]))
         for workflow in [*self.sides.model.tables.workflows] * 2:
             if chance.random() < 0.8:
-                config = {
-                    key: chance.choice(values)
-                    for key, values in inputs.CONFIG_VALUES.items()
-                    if chance.random() < 0.4
-                }
                 self.sides.call(
                     "create_version", workflow, graph={"a": chance.choice(inputs.LEAVES)}, metadata={}, notes=None,
-                    runnable_config=config, created_by="ada",
+                    runnable_config=inputs.some_config(chance), created_by="ada",
                 )  # fmt: skip
         for version in list(self.sides.model.tables.versions.values()) * 3:
             self._populate_run(version, chance)
@@ -89,8 +84,9 @@ class WorkflowMachine(RuleBasedStateMachine):
             if chance.random() < 0.4:
                 self.sides.call(
                     "update_workflow", workflow, name=None, description=None, tags=None,
-                    handle=chance.choice([None, "shared"]), is_archived=True, actor="ada",
+                    handle=chance.choice([None, "shared", "shared"]), is_archived=True, actor="ada",
                 )  # fmt: skip
+                self.sides.clock.advance(chance.choice([0, 1]))
 
     def _populate_run(self, version: dict[str, Any], chance: random.Random) -> None:
         self._set_gate(on=False)
@@ -98,6 +94,7 @@ class WorkflowMachine(RuleBasedStateMachine):
             "create_run", version["workflow_id"], workflow_version_id=version["id"],
             triggered_by=chance.choice(inputs.TRIGGERS),
             input_payload={"a": chance.choice(inputs.LEAVES), "b": chance.choice(inputs.LEAVES)},
+            runnable_config=chance.choice([None, inputs.some_config(chance)]),
         )  # fmt: skip
         if created[0] == "error":
             return
@@ -339,7 +336,7 @@ class WorkflowMachine(RuleBasedStateMachine):
         status=inputs.optional(st.sampled_from(["succeeded", "running"])),
         triggered_by=inputs.optional(st.sampled_from(inputs.TRIGGERS)), limit=limits,
     )  # fmt: skip
-    def filter_runs(self, filters: dict[str, Wanted], **given: Any) -> None:
+    def filter_runs(self, filters: dict[str, Any], **given: Any) -> None:
         self._walk("page_runs", **filters, **given)
 
     def _instant(self, near: tuple[int, int] | None) -> datetime | None:

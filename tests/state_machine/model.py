@@ -355,7 +355,7 @@ class Model:
             json.dumps(v["graph"], indent=2, sort_keys=True).splitlines() for v in (base, target)
         ]
         names = (f"v{base_version}", f"v{target_version}")
-        diff = list(difflib.unified_diff(*texts, *names, lineterm=""))
+        diff = list(difflib.unified_diff(texts[0], texts[1], names[0], names[1], lineterm=""))
         return {"base_version": base_version, "target_version": target_version, "diff": diff}
 
     # --- runs

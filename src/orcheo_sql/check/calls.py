@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from .findings import Finding, place
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence, Set
     from pathlib import Path
 
     from orcheo_sql._catalog import Query
@@ -35,13 +35,15 @@ class Code:
     called: set[str] = field(default_factory=set)
 
 
-def check_calls(paths: Sequence[Path], queries: Mapping[str, Query]) -> list[Finding]:
-    """Return wrong calls in Python files, and queries that nothing calls."""
+def check_calls(
+    paths: Sequence[Path], queries: Mapping[str, Query], unreadable: Set[str] = frozenset()
+) -> list[Finding]:
+    """Return wrong calls in Python files, and queries that nothing calls; calls of `unreadable` ones pass."""
     read = _read(paths)
     for path, tree in read.trees.items():
         for node in ast.walk(tree):
             if isinstance(node, ast.ClassDef):
-                _ClassChecker(read, path, node, queries).check()
+                _ClassChecker(read, path, node, queries, unreadable).check()
     for name, query in queries.items():
         if name not in read.called:
             message = f"{query.name} is not called by any repository"
@@ -65,11 +67,19 @@ def _read(paths: Sequence[Path]) -> Code:
 class _ClassChecker:
     """Checks the calls in one class."""
 
-    def __init__(self, read: Code, path: Path, node: ast.ClassDef, queries: Mapping[str, Query]):
+    def __init__(
+        self,
+        read: Code,
+        path: Path,
+        node: ast.ClassDef,
+        queries: Mapping[str, Query],
+        unreadable: Set[str],
+    ):
         self._read = read
         self._path = path
         self._node = node
         self._queries = queries
+        self._unreadable = unreadable
         self._namespace = _annotation(node.body, "q")
 
     def check(self) -> None:
@@ -100,7 +110,8 @@ class _ClassChecker:
         name = f"{self._namespace.lower()}.{use.attr}"
         query = self._queries.get(name)
         if query is None:
-            self._report(use, f"no query is named {name}")
+            if name not in self._unreadable:
+                self._report(use, f"no query is named {name}")
             return
         self._read.called.add(name)
         if call is None:

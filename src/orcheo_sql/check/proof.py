@@ -35,6 +35,8 @@ class Proof:
 
     schema: Schema
     findings: list[Finding] = field(default_factory=list)
+    broken: set[str] = field(default_factory=set)
+    """Queries that can't be prepared, or fail."""
     columns: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """Result columns by query."""
     answers: dict[tuple[str, str], Any] = field(default_factory=dict)
@@ -43,6 +45,11 @@ class Proof:
     def report(self, query: Query, message: str, *, line: int | None = None) -> None:
         """Add a finding about a query, at its name unless a line is given."""
         self.findings.append(Finding(query.path, line or query.line, f"{query.name}: {message}"))
+
+    def fail(self, query: Query, message: str, *, line: int | None = None) -> None:
+        """Add the finding that a query does not run at all."""
+        self.broken.add(query.qualified_name)
+        self.report(query, message, line=line)
 
     def trials(self, query: Query, trials: Trials) -> list[tuple[str, dict[str, Any]]]:
         """Return the arguments to try a query with; a sample that does not fit becomes a finding."""

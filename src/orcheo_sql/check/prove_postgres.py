@@ -134,7 +134,7 @@ class PostgresProver:
         line = query.line
         if position:
             line = code_line(query, compiled.sql.count("\n", 0, int(position) - 1))
-        self.proof.report(query, f"PostgreSQL can't prepare it: {message}", line=line)
+        self.proof.fail(query, f"PostgreSQL can't prepare it: {message}", line=line)
 
     def _check_columns(self, query: Query, described: Described) -> None:
         line = tag_line(query, "Returns")
@@ -167,9 +167,7 @@ class PostgresProver:
                 answer = Rows(columns, rows, max(cursor.rowcount, 0))
         except psycopg.Error as error:
             with_what = f" and {variant}" if variant else ""
-            self.proof.report(
-                query, f"fails with the sample arguments{with_what}: {one_line(error)}"
-            )
+            self.proof.fail(query, f"fails with the sample arguments{with_what}: {one_line(error)}")
             return False
         check_answer(self.proof, query, compiled, variant, answer)
         return True

@@ -75,7 +75,7 @@ class SqliteProver:
             except sqlite3.Error as error:
                 missing = _MISSING.search(str(error))
                 word = missing[1].rpartition(".")[2] if missing else ""
-                self.proof.report(
+                self.proof.fail(
                     query,
                     f"SQLite can't prepare it: {error}",
                     line=word_line(query, word) if word else None,
@@ -116,7 +116,7 @@ class SqliteProver:
                     answer = run_statements(self._raw, compiled, compiled.bind(arguments))
             except sqlite3.Error as error:
                 with_what = f" and {variant}" if variant else ""
-                self.proof.report(
+                self.proof.fail(
                     query, f"fails with the sample arguments{with_what}: {one_line(error)}"
                 )
                 return

@@ -19,7 +19,7 @@ from .proof import Proof, Trials, compare_proofs, empty_answers, optional_parame
 from .samples import Samples, load_samples
 from .schema_rules import Places, check_distribution, check_keys, compare_schemas
 from .scratch import BuildError, postgres_scratch, seed_files, sqlite_scratch
-from .trees import Tree, compare, compare_migrations, read_tree
+from .trees import Tree, compare, compare_migrations, read_tree, unexplained
 
 if TYPE_CHECKING:
     from orcheo_sql._catalog import Query
@@ -117,7 +117,8 @@ class _Check:
             )
         if options.code is not None:
             queries = {**trees["sqlite"].queries, **trees["postgres"].queries}
-            self.findings += check_calls(list(python_files(options.code)), queries)
+            unreadable = trees["sqlite"].broken | trees["postgres"].broken
+            self.findings += check_calls(list(python_files(options.code)), queries, unreadable)
         if options.overrides is not None:
             self._overrides, findings = read_overrides(options.overrides, trees)
             self.findings += findings
@@ -169,6 +170,8 @@ class _Check:
             self.findings += proof.findings
             self.findings += check_keys(proof.schema, places[dialect])
             self.findings += empty_answers(proof, self.trees[dialect].queries)
+        broken = {name for proof in self.proofs.values() for name in proof.broken}
+        self.findings += unexplained(self.trees["sqlite"], self.trees["postgres"], broken)
         postgres, sqlite = self.proofs.get("postgres"), self.proofs.get("sqlite")
         if postgres is not None:
             self.findings += check_distribution(postgres.schema, places["postgres"])

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from orcheo_sql._catalog import DIALECTS, OPERATORS, Query, read_file
+from orcheo_sql._catalog import DIALECTS, OPERATORS, Query, blocks_of, read_block
 from orcheo_sql._errors import OrcheoSqlError, QueryError
 
 from .findings import Finding, of_error, place, shown
@@ -14,7 +14,7 @@ from .sqltext import tag_line
 from .twins import differ
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence, Set
     from pathlib import Path
 
     from orcheo_sql.codecs.rows import Dialect
@@ -32,7 +32,7 @@ class Tree:
     files: dict[str, list[Query]] = field(default_factory=dict)
     """Queries by file, ``workflows/runs.sql``, in their order."""
     broken: set[str] = field(default_factory=set)
-    """Files that can't be read to the end."""
+    """Queries that can't be read, by dotted name."""
     findings: list[Finding] = field(default_factory=list)
 
 
@@ -51,25 +51,34 @@ def read_tree(root: Path, dialect: Dialect, *, overrides: bool = False) -> Tree:
                 Finding(path, 1, "query files are in folders: queries/<folder>/<file>.sql")
             )
             continue
-        tree.files[str(relative)] = list(_read(tree, path, str(relative)))
+        tree.files[str(relative)] = list(_read(tree, path))
     if not overrides:
         for query in tree.queries.values():
             tree.findings += check_tags(query)
     return tree
 
 
-def _read(tree: Tree, path: Path, relative: str) -> Iterator[Query]:
+def _read(tree: Tree, path: Path) -> Iterator[Query]:
     try:
-        for query, _ in read_file(path, path.parent.name, tree.dialect):
-            known = tree.queries.setdefault(query.qualified_name, query)
-            if known is not query:
-                message = f"{query.name} is already defined at {place(known)}"
-                tree.findings.append(Finding(path, query.line, message))
-                continue
-            yield query
+        blocks = list(blocks_of(path))
     except QueryError as error:
-        tree.broken.add(relative)
         tree.findings.append(of_error(error, otherwise=path))
+        return
+    for line, block in blocks:
+        namespace = path.parent.name
+        try:
+            query, _ = read_block(path, line, block, namespace, tree.dialect)
+        except QueryError as error:
+            name = re.search(r"name\s*:\s*(\w+)", block)
+            tree.broken.add(f"{namespace}.{name[1] if name else ''}")
+            tree.findings.append(of_error(error, otherwise=path))
+            continue
+        known = tree.queries.setdefault(query.qualified_name, query)
+        if known is query:
+            yield query
+        else:
+            message = f"{query.name} is already defined at {place(known)}"
+            tree.findings.append(Finding(path, line, message))
 
 
 def check_tags(query: Query) -> Iterator[Finding]:
@@ -111,8 +120,6 @@ def compare(sqlite: Tree, postgres: Tree, contract: Mapping[str, Sequence[str]])
     """Return where the trees are not twins; `contract` has the parameters that callers know, to tell who changed."""
     findings = [*_missing_files(sqlite, postgres), *_missing_files(postgres, sqlite)]
     for name in sorted(sqlite.files.keys() & postgres.files.keys()):
-        if name in sqlite.broken | postgres.broken:
-            continue
         findings += _missing(sqlite, postgres, name)
         findings += _missing(postgres, sqlite, name)
         findings += _order(sqlite.files[name], postgres.files[name])
@@ -131,6 +138,8 @@ def _missing_files(tree: Tree, other: Tree) -> Iterator[Finding]:
 def _missing(tree: Tree, other: Tree, name: str) -> Iterator[Finding]:
     for query in tree.files[name]:
         twin = other.queries.get(query.qualified_name)
+        if query.qualified_name in other.broken:
+            continue
         if twin is None:
             message = f"{query.name} has no twin in {shown(other.folder / name)}"
             yield Finding(query.path, query.line, message)
@@ -157,8 +166,8 @@ def _twins(one: Query, other: Query, contract: Sequence[str] | None) -> Iterator
     if contract is None or list(one.parameters) == list(contract):
         culprit, reference = (other, one)
 
-    def at(message: str, query: Query = culprit) -> Finding:
-        return Finding(query.path, query.line, f"{query.name}: {message}")
+    def at(message: str) -> Finding:
+        return Finding(culprit.path, culprit.line, f"{culprit.name}: {message}")
 
     if one.shape != other.shape:
         yield at(
@@ -178,14 +187,22 @@ def _twins(one: Query, other: Query, contract: Sequence[str] | None) -> Iterator
         yield at(f"its comment says something else than its twin's ({place(reference)})")
     if one.writes != other.writes:
         yield at(f"one of the twins writes, the other only reads ({place(reference)})")
-    differing = differ(one, other)
-    for query, twin in ((one, other), (other, one)):
-        if differing and "Differs" not in query.tags:
-            yield at(
-                f"differs from its twin ({place(twin)}) by more than the dialects do: "
-                "say why in a tag `Differs:`",
-                query,
-            )
+
+
+def unexplained(sqlite: Tree, postgres: Tree, broken: Set[str]) -> Iterator[Finding]:
+    """Yield twins that differ by more than the dialects do and have no tag that says why; `broken` ones are left out."""
+    for name in sqlite.queries.keys() & postgres.queries.keys() - broken:
+        pair = sqlite.queries[name], postgres.queries[name]
+        if not differ(*pair):
+            continue
+        for query, twin in (pair, pair[::-1]):
+            if "Differs" not in query.tags:
+                yield Finding(
+                    query.path,
+                    query.line,
+                    f"{query.name}: differs from its twin ({place(twin)}) by more than the dialects do: "
+                    "say why in a tag `Differs:`",
+                )
 
 
 def _operator(query: Query) -> str:
