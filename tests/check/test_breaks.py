@@ -234,7 +234,7 @@ def test_conventions(tree: Tree, check: Checker) -> None:
     sentence = tree.query(
         "sqlite", "versions", "list_versions", "ascending number.", "ascending number"
     )
-    tree.query(
+    returns = tree.query(
         "sqlite", "versions", "list_versions_by_number", "-- Returns: WorkflowVersion\n", ""
     )
     long = tree.query(
@@ -265,9 +265,7 @@ def test_tags(tree: Tree, check: Checker) -> None:
     unknown = tree.query("postgres", "run_lists", "list_runs", "if input_contains", "if contains")
     form = tree.query("postgres", "run_lists", "list_runs_by_workflow", "custom if", "always if")
     null = tree.query("postgres", "workflows", "resolve_workflow_ref", "Null: id (", "Null: ref (")
-    tree.query(
-        "postgres", "runs", "prune_runs", "-- Index:", "-- Returns: int\n-- Index:"
-    )
+    tree.query("postgres", "runs", "prune_runs", "-- Index:", "-- Returns: int\n-- Index:")
     tree.query("postgres", "runs", "get_run", "= :id;", "= :id;\nSELECT 1;")
     doc = tree.query("sqlite", "workflows", "list_workflows", "-- List", "-- Name")
     findings = check.static()

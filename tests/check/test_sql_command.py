@@ -131,12 +131,12 @@ def test_overrides_are_checked(
     arguments = ["check", "get_run", "start_run", "get_version", "--dialect", "sqlite"]
     assert sql(*arguments).out == "6 queries checked, 0 findings\n"
     wrong = [
-        ("r.error\n", "r.errors\n", 4, "can't prepare it"),
-        (", r.error\n", "\n", 1, "missing error"),
+        ("i.run_id", "i.rum_id", 6, "can't prepare it"),
+        ("r.error\n", "r.errors\n", 1, "returns the columns"),
         ("(id)^", "(id, extra)^", 1, "takes (id, extra)"),
         ("(id)^", "(id)", 1, "has operator"),
         ("get_run(", "get_rum(", 1, "replaces nothing"),
-        ("SELECT\n", "SELECT *,\n", 2, "write the columns out"),
+        ("WHERE r.id", "WHERE date('now') > '2' AND r.id", 7, "time and chance"),
         ("WHERE r.id = :id", "WHERE r.id || '' = :id", 1, "reads all of table workflow_runs"),
         ("NULL AS output", "'{' AS output", 1, "column output_payload does not fit"),
     ]
