@@ -4,6 +4,18 @@ from __future__ import annotations
 
 from orcheo_sql.structs.base import AuditedEntity, AuditRecord, Record, utc_now
 from orcheo_sql.structs.rows import AuditEntry, RunEligibility
+from orcheo_sql.structs.triggers import (
+    CronMisfirePolicy,
+    CronTriggerConfig,
+    ManualDispatchItem,
+    ManualDispatchRequest,
+    ManualDispatchRun,
+    RateLimitConfig,
+    RetryDecision,
+    RetryPolicyConfig,
+    WebhookRequest,
+    WebhookTriggerConfig,
+)
 from orcheo_sql.structs.workflows import (
     ChatKitStartScreenPrompt,
     ChatKitSupportedModel,
@@ -24,10 +36,20 @@ __all__ = [
     "AuditedEntity",
     "ChatKitStartScreenPrompt",
     "ChatKitSupportedModel",
+    "CronMisfirePolicy",
+    "CronTriggerConfig",
+    "ManualDispatchItem",
+    "ManualDispatchRequest",
+    "ManualDispatchRun",
+    "RateLimitConfig",
     "Record",
+    "RetryDecision",
+    "RetryPolicyConfig",
     "RunEligibility",
     "RunStatusCounts",
     "VersionDiff",
+    "WebhookRequest",
+    "WebhookTriggerConfig",
     "Workflow",
     "WorkflowChatKitConfig",
     "WorkflowDraftAccess",
