@@ -268,7 +268,9 @@ class WorkflowMachine(RuleBasedStateMachine):
     def create_runs_of_one_age(self, pick: int, count: int, config: Any) -> None:
         stored = self.sides.model.tables.versions.get(self._version(pick))
         self._set_gate(on=False)
-        for number in range(count if stored else 0):
+        for number in range(count):
+            if stored is None:
+                break
             self.sides.call(
                 "create_run", stored["workflow_id"], workflow_version_id=stored["id"],
                 triggered_by=inputs.TRIGGERS[number % 4], input_payload={"n": number, "a": "alpha"},

@@ -54,7 +54,9 @@ class Tables:
     spilled: dict[UUID, list[Row]] = field(default_factory=dict)
 
     def copy(self) -> Tables:
-        return Tables(*map(dict, (self.workflows, self.versions, self.runs, self.spilled)))
+        return Tables(
+            dict(self.workflows), dict(self.versions), dict(self.runs), dict(self.spilled)
+        )
 
 
 class Model:
