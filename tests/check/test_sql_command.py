@@ -298,3 +298,49 @@ def test_docs(sql: Sql, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(docs, "docs_folder", lambda: None)
     assert docs.main(["--check"]) == 2
     assert "part of a checkout" in sql("docs").err
+
+
+def test_ten_breaks_at_once_are_all_found(sql: Sql, dsn: str, tree: Tree) -> None:
+    sqlite, postgres = "sqlite/queries/workflows", "postgres/queries/workflows"
+    line = {
+        "can't prepare it: no such column": tree.query(
+            "sqlite", "runs", "get_run", "o.output_payload,", "o.output_paylod,"
+        ),
+        "can't prepare it: relation": tree.query(
+            "postgres", "versions", "get_version", "FROM workflow_versions", "FROM workflow_version"
+        ),
+        "keyword where is written WHERE": tree.query(
+            "postgres", "workflows", "get_workflow", "WHERE id", "where id"
+        ),
+        "undeclared parameter": tree.query(
+            "sqlite", "versions", "get_latest_version", "(workflow_id)", "(workflow)"
+        ),
+        "has operator none": tree.query(
+            "sqlite", "run_lists", "count_runs_by_workflow", "(workflow_id)^", "(workflow_id)"
+        ),
+        "no struct is named 'AuditEntri'": tree.query(
+            "postgres", "audit", "list_audit_records", "AuditEntry", "AuditEntri"
+        ),
+        "does not use index ix_workflows__created": tree.query(
+            "sqlite", "workflows", "list_workflows", "ix_workflows__active", "ix_workflows"
+        ),
+        "is boolean, WorkflowRun.error needs": tree.query(
+            "postgres", "runs", "start_run", "completed_at, error;", "completed_at, TRUE AS error;"
+        ),
+        "now: time and chance": tree.query(
+            "sqlite", "runs", "prune_runs", ":created_before", "now() AND :created_before"
+        ),
+    }
+    tree.query("postgres", "versions", "list_versions", "version > :after", "version + 0 > :after")
+    tree.query("postgres", "workflows", "revoke_publish", "published_by, require", "require")
+    returns = tree.line(f"{postgres}/workflows.sql", "-- Returns:", after="name: revoke_publish")
+    line["missing published_by"] = returns
+    differs = tree.line(f"{sqlite}/versions.sql", "-- name: list_versions(")
+    line["list_versions: differs from its twin"] = differs
+    outcome = sql("check", "--root", tree.root)
+    for words, number in line.items():
+        assert any(f":{number}: " in x and words in x for x in outcome.out.splitlines()), (
+            words,
+            outcome.out,
+        )
+    assert len(line) >= 11

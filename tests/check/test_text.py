@@ -14,7 +14,7 @@ from orcheo_sql.check.analysis import (
     nullable_parameters,
     result_items,
 )
-from orcheo_sql.check.query_types import known_annotations, known_parameters, render
+from orcheo_sql.check.query_types import known_annotations, known_signatures, render, signature_of
 from orcheo_sql.check.samples import Samples, as_argument, load_samples
 from orcheo_sql.check.schema import Column, Schema, Table
 from orcheo_sql.check.sqltext import code, code_line, tag_line, tokens, word_line
@@ -170,14 +170,14 @@ def test_types_can_be_read_back(tmp_path: Path) -> None:
     assert "async def get_note(self, *, id: UUID, kind: Any) -> int | None:" in text
     assert "from .structs" not in text
     assert known_annotations(text) == {"notes.get_note": {"id": "UUID", "kind": "Any"}}
-    assert known_parameters("not Python (") == {}
+    assert known_signatures("not Python (") == {}
 
 
 def test_the_real_types_know_every_query() -> None:
     from orcheo_sql.check.query_types import path_of_types
 
-    known = known_parameters(path_of_types().read_text())
-    assert known == {q.qualified_name: list(q.parameters) for q in load_catalog("postgres")}
+    known = known_signatures(path_of_types().read_text())
+    assert known == {q.qualified_name: signature_of(q) for q in load_catalog("postgres")}
 
 
 def test_samples(tmp_path: Path) -> None:

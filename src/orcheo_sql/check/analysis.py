@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,8 @@ from .sqltext import Token, closing, code, split
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+
+    from orcheo_sql._catalog import Query
 
     from .schema import Schema
 
@@ -34,6 +37,11 @@ def coalesced(found: Sequence[Token]) -> set[str]:
             arguments = split(found[i + 2 : closing(found, i + 1)])
             names.update(n for n in map(_bare_parameter, arguments[:-1]) if n)
     return names
+
+
+def declared_null(query: Query) -> list[str]:
+    """Return the parameters that a ``Null:`` tag names; when they are, stands in parentheses."""
+    return re.findall(r"\w+", re.sub(r"\([^)]*\)", "", query.tags.get("Null", "")))
 
 
 def assigned(found: Sequence[Token]) -> Iterator[tuple[str, str, str]]:

@@ -12,12 +12,11 @@ from typing import TYPE_CHECKING
 
 from orcheo_sql.codecs.rows import SCALARS
 
-from .analysis import nullable_parameters
+from .analysis import declared_null, nullable_parameters
 from .samples import SEARCH
-from .trees import declared_null
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from orcheo_sql._catalog import Query
 
@@ -148,23 +147,40 @@ def _method(query: Query, parameters: Mapping[str, str], returns: str) -> str:
     return f'{head}        """{doc}"""\n        ...\n'
 
 
-def known_parameters(source: str) -> dict[str, list[str]]:
-    """Read back which parameters each query has, by its dotted name."""
-    return {name: list(kinds) for name, kinds in known_annotations(source).items()}
+Signature = tuple[list[str], str]
+"""The parameters of a query, and the annotation of what it returns."""
+
+
+def signature_of(query: Query) -> Signature:
+    """Return what callers know of a query."""
+    return list(query.parameters), return_type(query)
+
+
+def known_signatures(source: str) -> dict[str, Signature]:
+    """Read back the signature of each query, by its dotted name."""
+    return {
+        name: ([a.arg for a in method.args.kwonlyargs], ast.unparse(method.returns or ast.Name("")))
+        for name, method in _methods(source)
+    }
 
 
 def known_annotations(source: str) -> dict[str, dict[str, str]]:
     """Read back the annotation of each parameter, by the query's dotted name."""
+    return {
+        name: {
+            a.arg: ast.unparse(a.annotation) if a.annotation else "" for a in method.args.kwonlyargs
+        }
+        for name, method in _methods(source)
+    }
+
+
+def _methods(source: str) -> Iterator[tuple[str, ast.AsyncFunctionDef]]:
     try:
         tree = ast.parse(source)
     except SyntaxError:
-        return {}
-    return {
-        f"{node.name.lower()}.{method.name}": {
-            a.arg: ast.unparse(a.annotation) if a.annotation else "" for a in method.args.kwonlyargs
-        }
-        for node in tree.body
-        if isinstance(node, ast.ClassDef)
-        for method in node.body
-        if isinstance(method, ast.AsyncFunctionDef)
-    }
+        return
+    for node in tree.body:
+        if isinstance(node, ast.ClassDef):
+            for method in node.body:
+                if isinstance(method, ast.AsyncFunctionDef):
+                    yield f"{node.name.lower()}.{method.name}", method

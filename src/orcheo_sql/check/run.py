@@ -102,9 +102,9 @@ class _Check:
     def texts(self) -> None:
         """Check what needs no database."""
         options, trees = self.options, self.trees
-        contract: dict[str, list[str]] = {}
-        if options.types is not None and options.types.exists():
-            contract = query_types.known_parameters(options.types.read_text(encoding="utf-8"))
+        types = options.types or query_types.path_of_types()
+        source = types.read_text(encoding="utf-8") if types.exists() else ""
+        contract = query_types.known_signatures(source)
         for tree in trees.values():
             self.findings += tree.findings
         self.findings += compare(trees["sqlite"], trees["postgres"], contract)

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING
 from orcheo_sql._catalog import DIALECTS, OPERATORS, Query, blocks_of, read_block
 from orcheo_sql._errors import OrcheoSqlError, QueryError
 
+from .analysis import declared_null
 from .findings import Finding, of_error, place, shown
+from .query_types import Signature, signature_of
 from .sqltext import tag_line
 from .twins import differ
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence, Set
+    from collections.abc import Iterator, Mapping, Set
     from pathlib import Path
 
     from orcheo_sql.codecs.rows import Dialect
@@ -111,13 +113,8 @@ def _plan_parameters(query: Query) -> list[str]:
     return [n.strip() for n in match[1].split(",")] if match else []
 
 
-def declared_null(query: Query) -> list[str]:
-    """Return the parameters that a ``Null:`` tag names; when they are, stands in parentheses."""
-    return re.findall(r"\w+", re.sub(r"\([^)]*\)", "", query.tags.get("Null", "")))
-
-
-def compare(sqlite: Tree, postgres: Tree, contract: Mapping[str, Sequence[str]]) -> list[Finding]:
-    """Return where the trees are not twins; `contract` has the parameters that callers know, to tell who changed."""
+def compare(sqlite: Tree, postgres: Tree, contract: Mapping[str, Signature]) -> list[Finding]:
+    """Return where the trees are not twins; `contract` has what callers know, to tell who changed."""
     findings = [*_missing_files(sqlite, postgres), *_missing_files(postgres, sqlite)]
     for name in sorted(sqlite.files.keys() & postgres.files.keys()):
         findings += _missing(sqlite, postgres, name)
@@ -161,10 +158,10 @@ def _order(sqlite: list[Query], postgres: list[Query]) -> Iterator[Finding]:
             return
 
 
-def _twins(one: Query, other: Query, contract: Sequence[str] | None) -> Iterator[Finding]:
-    culprit, reference = (one, other)
-    if contract is None or list(one.parameters) == list(contract):
-        culprit, reference = (other, one)
+def _twins(one: Query, other: Query, contract: Signature | None) -> Iterator[Finding]:
+    culprit, reference = (other, one)
+    if contract == signature_of(other) != signature_of(one):
+        culprit, reference = (one, other)
 
     def at(message: str) -> Finding:
         return Finding(culprit.path, culprit.line, f"{culprit.name}: {message}")
