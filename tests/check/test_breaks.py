@@ -487,7 +487,3 @@ def test_stale_generated_files(tree: Tree, check: Checker, tmp_path: Path) -> No
     found(findings, tree.types, line, "the generated file is not current", "sql types")
     found(findings, page, 2, "the generated file is not current", "sql docs")
     assert len(findings) == 2, "\n".join(map(str, findings))
-
-
-def test_nothing_is_found_in_an_unbroken_copy(check_anew: Checker) -> None:
-    assert check_anew() == []

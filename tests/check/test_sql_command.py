@@ -322,7 +322,7 @@ def test_ten_breaks_at_once_are_all_found(sql: Sql, dsn: str, tree: Tree) -> Non
             "postgres", "audit", "list_audit_records", "AuditEntry", "AuditEntri"
         ),
         "does not use index ix_workflows__created": tree.query(
-            "sqlite", "workflows", "list_workflows", "ix_workflows__active", "ix_workflows"
+            "sqlite", "workflows", "list_workflows", "workflows__active_c", "workflows__c"
         ),
         "is boolean, WorkflowRun.error needs": tree.query(
             "postgres", "runs", "start_run", "completed_at, error;", "completed_at, TRUE AS error;"

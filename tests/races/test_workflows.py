@@ -180,7 +180,7 @@ async def test_a_counter_kept_under_its_row_lock_loses_nothing(
 async def test_retry_gets_through_deadlocks(settings_of: dict[str, Any], crew: Crew) -> None:
     async with Database(**settings_of) as db:
         pair = [(await new_workflow(db, "counter")).id for _ in range(2)]
-        outcomes = flat(crew.run(settings_of, "move_between", tuple(pair), 3))
+        outcomes = flat(crew.run(settings_of, "move_between", tuple(pair), 2))
         assert set(outcomes) == {"ok"}
         for workflow in pair:
-            assert (await change(db, workflow)).description == "24"
+            assert (await change(db, workflow)).description == "16"

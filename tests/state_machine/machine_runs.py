@@ -125,11 +125,15 @@ class RunRules(MachineBase):
         filters=st.dictionaries(
             st.sampled_from(["input_filter", "output_filter", "metadata_filter"]), inputs.filters, min_size=1
         ),
-        status=inputs.optional(st.sampled_from(["succeeded", "running"])),
-        triggered_by=inputs.optional(st.sampled_from(inputs.TRIGGERS)), limit=limits,
+        pick=inputs.optional(picks), status=inputs.optional(st.sampled_from(["succeeded", "running"])),
+        triggered_by=inputs.optional(st.sampled_from(inputs.TRIGGERS)), since=inputs.optional(instants), limit=limits,
     )  # fmt: skip
-    def filter_runs(self, filters: dict[str, Any], **given: Any) -> None:
-        self._walk("page_runs", **filters, **given)
+    def filter_runs(
+        self, filters: dict[str, Any], pick: int | None, since: Any, **given: Any
+    ) -> None:
+        workflow = None if pick is None else self._workflow(pick)
+        window = {"created_from": self._instant(since)}
+        self._walk("page_runs", workflow_id=workflow, **window, **filters, **given)
 
     @rule(pick=inputs.optional(picks))
     def count_runs(self, pick: int | None) -> None:

@@ -159,7 +159,8 @@ def read_plan(steps: Sequence[tuple[int, int, str]], statement: str, schema: Sch
     """Collect what matters from the steps of EXPLAIN QUERY PLAN."""
     indexes: set[str] = set()
     scans: list[str] = []
-    sorts = any(text == "USE TEMP B-TREE FOR ORDER BY" for _, _, text in steps)
+    # "FOR ORDER BY", or for the last terms of it
+    sorts = any(re.match("USE TEMP B-TREE FOR (?:.* )?ORDER BY", text) for _, _, text in steps)
     aliases = _aliases(statement, schema)
     limited = "limit" in {t.key for t in code(statement)} and not sorts
     for _, _, text in steps:
