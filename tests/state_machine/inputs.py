@@ -129,7 +129,14 @@ WORDS = [
     "a" * 128, "hi", "nightly", "webhook", "ab", "fin", "u0000here",
 ]  # fmt: skip
 COMMON = ["alpha", "beta", "flow", "retry", "manual", "webhook", "1", "a", "policy"]
-PHRASES = [("alpha", "flow"), ("retry", "policy"), ("foo", "bar"), ("flow", "alpha"), ("say", "hi")]
+PHRASES = [
+    ("retry", "policy"),
+    ("alpha", "flow"),
+    ("retry", "policy"),
+    ("foo", "bar"),
+    ("flow", "alpha"),
+    ("say", "hi"),
+]
 _terms = st.one_of(
     st.builds(
         lambda word, prefix, excluded: Term((word,), prefix, excluded),
@@ -154,9 +161,10 @@ _common = st.builds(
     lambda word, prefix: Term((word,), prefix), st.sampled_from(COMMON), st.booleans()
 )
 _excluded_phrase = st.sampled_from(PHRASES).map(lambda words: Term(words, excluded=True))
-# One word that is common and perhaps another, or whatever comes.
+# One word that is common and perhaps another term, or whatever comes.
 searches = st.one_of(
-    st.tuples(_common, st.one_of(_terms, _excluded_phrase)).map(list),
+    st.tuples(_common, _terms).map(list),
+    st.tuples(_common, _excluded_phrase).map(list),
     _common.map(lambda term: [term]),
     st.lists(_terms, min_size=1, max_size=3),
 )

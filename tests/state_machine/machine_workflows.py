@@ -72,7 +72,7 @@ class WorkflowRules(MachineBase):
         self._call("revoke_publish", self._workflow(pick), actor=actor)
 
     @rule(
-        pick=picks, handle=st.one_of(st.none(), st.just("shared"), handles),
+        pick=picks, handle=st.sampled_from(["shared", None, "shared", *inputs.HANDLES, *inputs.BAD_HANDLES]),
         spelling=st.one_of(st.none(), st.integers(0, 3)), archived=st.sampled_from([True, True, False]),
     )  # fmt: skip
     def resolve(self, pick: int, handle: str | None, spelling: int | None, archived: bool) -> None:
