@@ -62,8 +62,10 @@ def edit(path: Path, change: str) -> None:
 
 def run(copy: Path, *arguments: str, dsn: str) -> str:
     environment = {**os.environ, "PYTHONPATH": str(copy / "src"), "ORCHEO_TEST_POSTGRES_DSN": dsn}
-    for name in ("PYTEST_ADDOPTS", "PYTEST_XDIST_WORKER"):
-        environment.pop(name, None)
+    for name in os.environ:
+        # Neither options meant for our own run nor its coverage, which would count the copy's files.
+        if name.startswith(("PYTEST_", "COVERAGE_")):
+            del environment[name]
     done = subprocess.run(
         [sys.executable, *arguments], cwd=copy, env=environment, capture_output=True, text=True
     )
