@@ -82,7 +82,8 @@ def test_accents_are_dropped_in_handles() -> None:
         (b"true", "this is a boolean"),
         (b'"x"', "this is a text"),
         (b'{"a": "\xff"}', "not UTF-8"),
-        (b'{"a":' * 5000 + b"1" + b"}" * 5000, "nested too deeply"),
+        (b'{"a": ["\\u0000"]}', "graph.a[0]"),
+        (b'{"a":' * 5000 + b"1" + b"}" * 5000, "nested deeper than 200 levels"),
     ],
 )
 def test_files_that_are_no_graphs(tmp_path: Path, content: bytes, reason: str) -> None:

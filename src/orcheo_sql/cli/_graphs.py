@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from orcheo_sql._errors import ConfigError
+from orcheo_sql._documents import MAX_DEPTH, encode_definition
+from orcheo_sql._errors import ConfigError, ValidationError
 from orcheo_sql._search import search_text
 
 if TYPE_CHECKING:
@@ -148,12 +149,16 @@ def _read(file: Traversable | Path) -> dict[str, Any]:
         graph = msgspec.json.decode(data.removeprefix(b"\xef\xbb\xbf"))
     except UnicodeDecodeError:
         raise ValueError("not UTF-8 text") from None
-    except RecursionError:
-        raise ValueError("nested too deeply") from None
+    except RecursionError:  # how deep that is depends on the release of Python
+        raise ValueError(f"graph: nested deeper than {MAX_DEPTH} levels") from None
     except msgspec.DecodeError as error:
         raise ValueError(f"not JSON: {error}") from None
     if not isinstance(graph, dict):
         raise ValueError(f"a graph is a JSON object, this is {_kind(graph)}")  # noqa: TRY004
+    try:
+        encode_definition(graph, name="graph")  # as create_version will
+    except ValidationError as error:
+        raise ValueError(str(error)) from None
     return graph
 
 
