@@ -35,8 +35,24 @@ _HOMES: dict[str, tuple[str, ...]] = {
         "AuditRecord",
         "ChatKitStartScreenPrompt",
         "ChatKitSupportedModel",
+        "CronMisfirePolicy",
+        "CronTriggerConfig",
+        "ListenerCursor",
+        "ListenerDedupeRecord",
+        "ListenerDispatchMessage",
+        "ListenerDispatchPayload",
+        "ListenerHealthSnapshot",
+        "ListenerSubscription",
+        "ListenerSubscriptionStatus",
+        "ManualDispatchItem",
+        "ManualDispatchRequest",
+        "RateLimitConfig",
+        "RetryDecision",
+        "RetryPolicyConfig",
         "RunStatusCounts",
         "VersionDiff",
+        "WebhookRequest",
+        "WebhookTriggerConfig",
         "Workflow",
         "WorkflowChatKitConfig",
         "WorkflowDraftAccess",
@@ -53,6 +69,9 @@ _HOMES: dict[str, tuple[str, ...]] = {
         "ConnectionLostError",
         "ContractMismatchError",
         "CredentialHealthError",
+        "CronOverlapError",
+        "CronTriggerNotFoundError",
+        "CronValidationError",
         "CrossDatabaseError",
         "DatabaseBusyError",
         "DatabaseClosedError",
@@ -64,6 +83,10 @@ _HOMES: dict[str, tuple[str, ...]] = {
         "ForeignSchemaError",
         "InvalidCursorError",
         "JsonFilterError",
+        "ListenerLeaseLostError",
+        "ListenerNotCurrentError",
+        "ManualDispatchValidationError",
+        "MethodNotAllowedError",
         "MigrationError",
         "MigrationFailedError",
         "NewerSchemaError",
@@ -72,7 +95,9 @@ _HOMES: dict[str, tuple[str, ...]] = {
         "PendingMigrationsError",
         "PoolTimeoutError",
         "QueryError",
+        "RateLimitExceededError",
         "RepositoryError",
+        "RetryPolicyValidationError",
         "RunTransitionError",
         "SearchQueryError",
         "SerializationError",
@@ -83,6 +108,9 @@ _HOMES: dict[str, tuple[str, ...]] = {
         "UniqueViolationError",
         "UnknownQueryError",
         "ValidationError",
+        "WebhookAuthenticationError",
+        "WebhookNotConfiguredError",
+        "WebhookValidationError",
         "WorkflowHandleConflictError",
         "WorkflowNotFoundError",
         "WorkflowPublishStateError",
@@ -120,6 +148,9 @@ if TYPE_CHECKING:
     from ._errors import ConnectionLostError as ConnectionLostError
     from ._errors import ContractMismatchError as ContractMismatchError
     from ._errors import CredentialHealthError as CredentialHealthError
+    from ._errors import CronOverlapError as CronOverlapError
+    from ._errors import CronTriggerNotFoundError as CronTriggerNotFoundError
+    from ._errors import CronValidationError as CronValidationError
     from ._errors import CrossDatabaseError as CrossDatabaseError
     from ._errors import DatabaseBusyError as DatabaseBusyError
     from ._errors import DatabaseClosedError as DatabaseClosedError
@@ -131,6 +162,10 @@ if TYPE_CHECKING:
     from ._errors import ForeignSchemaError as ForeignSchemaError
     from ._errors import InvalidCursorError as InvalidCursorError
     from ._errors import JsonFilterError as JsonFilterError
+    from ._errors import ListenerLeaseLostError as ListenerLeaseLostError
+    from ._errors import ListenerNotCurrentError as ListenerNotCurrentError
+    from ._errors import ManualDispatchValidationError as ManualDispatchValidationError
+    from ._errors import MethodNotAllowedError as MethodNotAllowedError
     from ._errors import MigrationError as MigrationError
     from ._errors import MigrationFailedError as MigrationFailedError
     from ._errors import NewerSchemaError as NewerSchemaError
@@ -139,7 +174,9 @@ if TYPE_CHECKING:
     from ._errors import PendingMigrationsError as PendingMigrationsError
     from ._errors import PoolTimeoutError as PoolTimeoutError
     from ._errors import QueryError as QueryError
+    from ._errors import RateLimitExceededError as RateLimitExceededError
     from ._errors import RepositoryError as RepositoryError
+    from ._errors import RetryPolicyValidationError as RetryPolicyValidationError
     from ._errors import RunTransitionError as RunTransitionError
     from ._errors import SearchQueryError as SearchQueryError
     from ._errors import SerializationError as SerializationError
@@ -150,6 +187,9 @@ if TYPE_CHECKING:
     from ._errors import UniqueViolationError as UniqueViolationError
     from ._errors import UnknownQueryError as UnknownQueryError
     from ._errors import ValidationError as ValidationError
+    from ._errors import WebhookAuthenticationError as WebhookAuthenticationError
+    from ._errors import WebhookNotConfiguredError as WebhookNotConfiguredError
+    from ._errors import WebhookValidationError as WebhookValidationError
     from ._errors import WorkflowHandleConflictError as WorkflowHandleConflictError
     from ._errors import WorkflowNotFoundError as WorkflowNotFoundError
     from ._errors import WorkflowPublishStateError as WorkflowPublishStateError
@@ -171,8 +211,24 @@ if TYPE_CHECKING:
     from .structs import AuditRecord as AuditRecord
     from .structs import ChatKitStartScreenPrompt as ChatKitStartScreenPrompt
     from .structs import ChatKitSupportedModel as ChatKitSupportedModel
+    from .structs import CronMisfirePolicy as CronMisfirePolicy
+    from .structs import CronTriggerConfig as CronTriggerConfig
+    from .structs import ListenerCursor as ListenerCursor
+    from .structs import ListenerDedupeRecord as ListenerDedupeRecord
+    from .structs import ListenerDispatchMessage as ListenerDispatchMessage
+    from .structs import ListenerDispatchPayload as ListenerDispatchPayload
+    from .structs import ListenerHealthSnapshot as ListenerHealthSnapshot
+    from .structs import ListenerSubscription as ListenerSubscription
+    from .structs import ListenerSubscriptionStatus as ListenerSubscriptionStatus
+    from .structs import ManualDispatchItem as ManualDispatchItem
+    from .structs import ManualDispatchRequest as ManualDispatchRequest
+    from .structs import RateLimitConfig as RateLimitConfig
+    from .structs import RetryDecision as RetryDecision
+    from .structs import RetryPolicyConfig as RetryPolicyConfig
     from .structs import RunStatusCounts as RunStatusCounts
     from .structs import VersionDiff as VersionDiff
+    from .structs import WebhookRequest as WebhookRequest
+    from .structs import WebhookTriggerConfig as WebhookTriggerConfig
     from .structs import Workflow as Workflow
     from .structs import WorkflowChatKitConfig as WorkflowChatKitConfig
     from .structs import WorkflowDraftAccess as WorkflowDraftAccess

@@ -8,7 +8,14 @@
     │  ├─ InvalidCursorError          a page cursor that this list did not hand out
     │  ├─ SearchQueryError            a search text without anything to look for
     │  ├─ JsonFilterError             a JSON filter that is not one
-    │  └─ EncodingError               TypeError     a value of a type that has no JSON form
+    │  ├─ EncodingError               TypeError     a value of a type that has no JSON form
+    │  ├─ CronValidationError         a schedule that can't be kept
+    │  ├─ ManualDispatchValidationError
+    │  ├─ RetryPolicyValidationError
+    │  └─ WebhookValidationError      a webhook config, or a call that is refused; .status_code is HTTP's
+    │     ├─ MethodNotAllowedError            405
+    │     ├─ WebhookAuthenticationError       401
+    │     └─ RateLimitExceededError           429
     ├─ QueryError                     load time; names file and line
     │  ├─ DuplicateQueryError
     │  ├─ ContractMismatchError       a query does not fit its contract (parameters, operator, columns, struct)
@@ -43,7 +50,12 @@
        ├─ WorkflowPublishStateError
        ├─ WorkflowHandleConflictError
        ├─ RunTransitionError          also ValueError
-       └─ CredentialHealthError
+       ├─ CredentialHealthError
+       ├─ CronTriggerNotFoundError
+       ├─ CronOverlapError            the schedule's last run has not ended
+       ├─ WebhookNotConfiguredError   a call of a webhook that is off
+       ├─ ListenerNotCurrentError     a subscription that a newer version has replaced
+       └─ ListenerLeaseLostError      a runtime acted on a lease that it no longer holds
 
 Names, bases and texts below `RepositoryError` are those that clients of the workflow repository already handle.
 """
@@ -53,7 +65,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
+    from uuid import UUID
 
 
 class OrcheoSqlError(Exception):
@@ -82,6 +95,53 @@ class JsonFilterError(ValidationError):
 
 class EncodingError(ValidationError, TypeError):
     """A value of a type that has no JSON form."""
+
+
+class CronValidationError(ValidationError):
+    """A cron trigger that can't be scheduled."""
+
+
+class ManualDispatchValidationError(ValidationError):
+    """A manual dispatch that breaks a rule."""
+
+
+class RetryPolicyValidationError(ValidationError):
+    """A retry policy, or a question to it, that breaks a rule."""
+
+
+class WebhookValidationError(ValidationError):
+    """A webhook config or call that breaks a rule; `status_code` is 400 unless a subclass says so."""
+
+    def __init__(self, message: str, *, status_code: int = 400):
+        super().__init__(message)
+        self.status_code = status_code
+
+
+class MethodNotAllowedError(WebhookValidationError):
+    """The webhook does not take calls with this HTTP method."""
+
+    def __init__(self, method: str, allowed: Iterable[str]):
+        names = ", ".join(sorted(allowed)) or "none"
+        super().__init__(
+            f"Method {method.upper()} not allowed. Allowed methods: {names}", status_code=405
+        )
+
+
+class WebhookAuthenticationError(WebhookValidationError):
+    """The call did not prove who sent it; the text never says what was wrong."""
+
+    def __init__(self) -> None:
+        super().__init__("Invalid webhook authentication credentials", status_code=401)
+
+
+class RateLimitExceededError(WebhookValidationError):
+    """The webhook has accepted as many calls as its rate limit allows."""
+
+    def __init__(self, limit: int, interval_seconds: int):
+        super().__init__(
+            f"Webhook rate limit exceeded. Limit: {limit} requests per {interval_seconds} seconds",
+            status_code=429,
+        )
 
 
 class QueryError(OrcheoSqlError):
@@ -244,3 +304,32 @@ class CredentialHealthError(RepositoryError):
         reason = "; ".join(failures) if failures else "unknown reason"
         super().__init__(f"Workflow {report.workflow_id} has unhealthy credentials: {reason}")
         self.report = report
+
+
+class CronTriggerNotFoundError(RepositoryError):
+    """The workflow has no cron trigger."""
+
+    def __init__(self, workflow_id: UUID | str):
+        super().__init__(f"No cron trigger configured for workflow {workflow_id}")
+
+
+class CronOverlapError(RepositoryError):
+    """The schedule forbids overlap and its last run has not ended."""
+
+    def __init__(self, message: str = "Cron trigger already has an active run"):
+        super().__init__(message)
+
+
+class WebhookNotConfiguredError(RepositoryError):
+    """The workflow has no webhook: one is off until it is configured."""
+
+    def __init__(self, workflow_id: UUID | str):
+        super().__init__(f"No webhook trigger configured for workflow {workflow_id}")
+
+
+class ListenerNotCurrentError(RepositoryError):
+    """The subscription is not its listener's any more: a newer version has replaced it, or its workflow is archived."""
+
+
+class ListenerLeaseLostError(RepositoryError):
+    """The lease has expired or was taken over; nothing was changed."""

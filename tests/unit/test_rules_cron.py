@@ -11,7 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from orcheo_sql._errors import ValidationError
+from orcheo_sql._errors import (
+    CronOverlapError,
+    CronTriggerNotFoundError,
+    CronValidationError,
+    ValidationError,
+)
 from orcheo_sql.rules.cron import (
     DueOccurrences,
     due_occurrences,
@@ -20,11 +25,6 @@ from orcheo_sql.rules.cron import (
     parse_cron_config,
     schedule_of,
     shortest_interval_seconds,
-)
-from orcheo_sql.rules.trigger_errors import (
-    CronOverlapError,
-    CronTriggerNotFoundError,
-    CronValidationError,
 )
 from orcheo_sql.structs.triggers import CronMisfirePolicy, CronTriggerConfig
 

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from orcheo_sql._errors import CronValidationError
 from orcheo_sql.rules import _cron_schedule as module
 from orcheo_sql.rules._cron_schedule import CronSchedule, draw_random_fields
 from orcheo_sql.rules._zones import offset_at, stretches, zone_named
-from orcheo_sql.rules.trigger_errors import CronValidationError
 
 MINUTE = timedelta(minutes=1)
 NEW_YORK = "America/New_York"

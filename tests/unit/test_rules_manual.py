@@ -8,9 +8,8 @@ from uuid import UUID, uuid4
 import pytest
 from pydantic import BaseModel, Field
 
-from orcheo_sql._errors import ValidationError
+from orcheo_sql._errors import ManualDispatchValidationError, ValidationError
 from orcheo_sql.rules.manual import parse_manual_request
-from orcheo_sql.rules.trigger_errors import ManualDispatchValidationError
 from orcheo_sql.structs.triggers import (
     ManualDispatchItem,
     ManualDispatchRequest,

@@ -11,9 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orcheo_sql._errors import ValidationError
+from orcheo_sql._errors import RetryPolicyValidationError, ValidationError
 from orcheo_sql.rules.retries import MAX_DELAY_SECONDS, decide_retry, parse_retry_policy
-from orcheo_sql.rules.trigger_errors import RetryPolicyValidationError
 from orcheo_sql.structs.triggers import RetryDecision, RetryPolicyConfig
 from orcheo_sql.structs.workflows import WorkflowRunStatus
 

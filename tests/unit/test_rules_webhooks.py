@@ -13,14 +13,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from orcheo_sql._errors import ValidationError
-from orcheo_sql.rules._webhook_signature import HMAC_ALGORITHMS
-from orcheo_sql.rules.trigger_errors import (
+from orcheo_sql._errors import (
     MethodNotAllowedError,
     RateLimitExceededError,
+    ValidationError,
     WebhookAuthenticationError,
     WebhookValidationError,
 )
+from orcheo_sql.rules._webhook_signature import HMAC_ALGORITHMS
 from orcheo_sql.rules.webhooks import (
     WebhookAcceptance,
     check_webhook_history,

@@ -20,8 +20,8 @@ import secrets
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from orcheo_sql._errors import CronValidationError
 from orcheo_sql.rules._zones import FURTHEST_SHIFT, offset_at, stretches, to_utc, zone_named
-from orcheo_sql.rules.trigger_errors import CronValidationError
 
 if TYPE_CHECKING:
     from collections.abc import Callable

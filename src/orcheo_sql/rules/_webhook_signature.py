@@ -9,7 +9,7 @@ import re
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
-from orcheo_sql.rules.trigger_errors import WebhookAuthenticationError, WebhookValidationError
+from orcheo_sql._errors import WebhookAuthenticationError, WebhookValidationError
 
 if TYPE_CHECKING:
     from orcheo_sql.structs.triggers import WebhookRequest, WebhookTriggerConfig

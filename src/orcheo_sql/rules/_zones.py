@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from typing import TYPE_CHECKING, NamedTuple
 from zoneinfo import ZoneInfo
 
-from orcheo_sql.rules.trigger_errors import CronValidationError
+from orcheo_sql._errors import CronValidationError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -6,12 +6,11 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from orcheo_sql._errors import ValidationError
+from orcheo_sql._errors import CronValidationError, ValidationError
 from orcheo_sql.rules._configs import at_least, parse_config
 from orcheo_sql.rules._cron_schedule import CronSchedule, draw_random_fields, parse_expression
 from orcheo_sql.rules._values import require_flag, require_int, require_text
 from orcheo_sql.rules._zones import to_utc
-from orcheo_sql.rules.trigger_errors import CronValidationError
 from orcheo_sql.structs.base import Record
 from orcheo_sql.structs.triggers import CronMisfirePolicy, CronTriggerConfig
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from orcheo_sql._errors import ManualDispatchValidationError
 from orcheo_sql.rules._configs import parse_config
 from orcheo_sql.rules._values import items, mapping, require_text
-from orcheo_sql.rules.trigger_errors import ManualDispatchValidationError
 from orcheo_sql.structs.triggers import ManualDispatchItem, ManualDispatchRequest
 
 if TYPE_CHECKING:

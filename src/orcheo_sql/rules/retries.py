@@ -6,9 +6,9 @@ from datetime import timedelta
 from random import Random, SystemRandom
 from typing import TYPE_CHECKING, Any
 
+from orcheo_sql._errors import RetryPolicyValidationError
 from orcheo_sql.rules._configs import MAX_INT, at_least, parse_config, require_number
 from orcheo_sql.rules._zones import to_utc
-from orcheo_sql.rules.trigger_errors import RetryPolicyValidationError
 from orcheo_sql.structs.triggers import RetryDecision, RetryPolicyConfig
 from orcheo_sql.structs.workflows import WorkflowRunStatus
 

@@ -14,6 +14,12 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from orcheo_sql._errors import (
+    MethodNotAllowedError,
+    RateLimitExceededError,
+    WebhookAuthenticationError,
+    WebhookValidationError,
+)
 from orcheo_sql.rules._configs import at_least, parse_config
 from orcheo_sql.rules._values import items, mapping, optional_text, require_flag, require_text
 from orcheo_sql.rules._webhook_signature import (
@@ -23,12 +29,6 @@ from orcheo_sql.rules._webhook_signature import (
     verified_signature,
 )
 from orcheo_sql.rules._zones import to_utc
-from orcheo_sql.rules.trigger_errors import (
-    MethodNotAllowedError,
-    RateLimitExceededError,
-    WebhookAuthenticationError,
-    WebhookValidationError,
-)
 from orcheo_sql.structs.base import Record
 from orcheo_sql.structs.triggers import RateLimitConfig, WebhookRequest, WebhookTriggerConfig
 

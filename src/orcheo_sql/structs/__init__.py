@@ -3,6 +3,15 @@
 from __future__ import annotations
 
 from orcheo_sql.structs.base import AuditedEntity, AuditRecord, Record, utc_now
+from orcheo_sql.structs.listeners import (
+    ListenerCursor,
+    ListenerDedupeRecord,
+    ListenerDispatchMessage,
+    ListenerDispatchPayload,
+    ListenerHealthSnapshot,
+    ListenerSubscription,
+    ListenerSubscriptionStatus,
+)
 from orcheo_sql.structs.rows import AuditEntry, RunEligibility
 from orcheo_sql.structs.triggers import (
     CronMisfirePolicy,
@@ -38,6 +47,13 @@ __all__ = [
     "ChatKitSupportedModel",
     "CronMisfirePolicy",
     "CronTriggerConfig",
+    "ListenerCursor",
+    "ListenerDedupeRecord",
+    "ListenerDispatchMessage",
+    "ListenerDispatchPayload",
+    "ListenerHealthSnapshot",
+    "ListenerSubscription",
+    "ListenerSubscriptionStatus",
     "ManualDispatchItem",
     "ManualDispatchRequest",
     "ManualDispatchRun",
