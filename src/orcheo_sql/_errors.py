@@ -13,6 +13,7 @@
     │  ├─ ManualDispatchValidationError
     │  ├─ RetryPolicyValidationError
     │  └─ WebhookValidationError      a webhook config, or a call that is refused; .status_code is HTTP's
+    │     ├─ WebhookNotConfiguredError        404
     │     ├─ MethodNotAllowedError            405
     │     ├─ WebhookAuthenticationError       401
     │     └─ RateLimitExceededError           429
@@ -53,7 +54,6 @@
        ├─ CredentialHealthError
        ├─ CronTriggerNotFoundError
        ├─ CronOverlapError            the schedule's last run has not ended
-       ├─ WebhookNotConfiguredError   a call of a webhook that is off
        ├─ ListenerNotCurrentError     a subscription that a newer version has replaced
        └─ ListenerLeaseLostError      a runtime acted on a lease that it no longer holds
 
@@ -115,6 +115,15 @@ class WebhookValidationError(ValidationError):
     def __init__(self, message: str, *, status_code: int = 400):
         super().__init__(message)
         self.status_code = status_code
+
+
+class WebhookNotConfiguredError(WebhookValidationError):
+    """The workflow has no webhook: one is off until it is configured."""
+
+    def __init__(self, workflow_id: UUID | str):
+        super().__init__(
+            f"No webhook trigger configured for workflow {workflow_id}", status_code=404
+        )
 
 
 class MethodNotAllowedError(WebhookValidationError):
@@ -318,13 +327,6 @@ class CronOverlapError(RepositoryError):
 
     def __init__(self, message: str = "Cron trigger already has an active run"):
         super().__init__(message)
-
-
-class WebhookNotConfiguredError(RepositoryError):
-    """The workflow has no webhook: one is off until it is configured."""
-
-    def __init__(self, workflow_id: UUID | str):
-        super().__init__(f"No webhook trigger configured for workflow {workflow_id}")
 
 
 class ListenerNotCurrentError(RepositoryError):

@@ -162,8 +162,9 @@ class Workflows(Protocol):
         event: Json,
         search_text: str,
         config_text: str | None,
+        hand_off: bool,
     ) -> WorkflowRun | None:
-        """Create a pending run of an active workflow; without a config of its own it takes the version's. No row when the workflow is missing or archived, or the version is not one of its own."""
+        """Create a pending run of an active workflow; without a config of its own it takes the version's. It keeps the retry policy of this moment; with :hand_off, it goes to the outbox as well. No row when the workflow is missing or archived, or the version is not one of its own."""
         ...
 
     async def start_run(self, *, id: UUID, now: datetime, event: Json) -> WorkflowRun | None:

@@ -44,6 +44,10 @@ class Unit:
         """Guard statements that may conflict."""
         raise NotImplementedError
 
+    def transaction(self) -> AbstractAsyncContextManager[Transaction]:
+        """Open a unit of work, or a savepoint of the one that is open."""
+        raise NotImplementedError
+
     def _executor(self, subsystem: Subsystem) -> Executor:
         raise NotImplementedError
 

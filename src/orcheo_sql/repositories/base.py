@@ -15,6 +15,8 @@ from ..rules import require_text
 if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
 
+    from .._transaction import Transaction
+
 Clock = Callable[[], datetime]
 
 EARLIEST = datetime(1, 1, 1, tzinfo=UTC)
@@ -38,6 +40,10 @@ class Scope(Protocol):
 
     def attempt(self) -> AbstractAsyncContextManager[None]:
         """Guard statements that may conflict: in a unit of work they get a savepoint, so that it stays usable."""
+        ...
+
+    def transaction(self) -> AbstractAsyncContextManager[Transaction]:
+        """Open a unit of work for several statements, or a savepoint of the one that is open."""
         ...
 
 

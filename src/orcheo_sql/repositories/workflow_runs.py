@@ -19,7 +19,7 @@ from .._errors import (
     WorkflowVersionNotFoundError,
 )
 from .._search import BOUNDARY, search_text
-from ..rules import effective_config, require_text
+from ..rules import effective_config, require_flag, require_text
 from .base import LOWEST_ID, as_uuid, audit_event
 from .workflow_run_lists import WorkflowRunLists
 from .workflow_versions import config_text
@@ -46,6 +46,7 @@ class WorkflowRuns(WorkflowRunLists):
         actor: str | None = None,
         runnable_config: Any = None,
         credentials_checked: bool = False,
+        hand_off: bool = False,
     ) -> WorkflowRun:
         """Create a pending run.
 
@@ -57,6 +58,7 @@ class WorkflowRuns(WorkflowRunLists):
             actor: who does this, for the audit trail; `triggered_by` when None or empty.
             runnable_config: merged over the version's config; None or empty for none.
             credentials_checked: the caller has asked `ensure_credential_health` itself, before its unit of work.
+            hand_off: put it into the outbox too, for a worker to claim (docs/scheduling.md).
 
         Raises:
             WorkflowNotFoundError: the workflow is missing or archived.
@@ -93,6 +95,7 @@ class WorkflowRuns(WorkflowRunLists):
             event=audit_event(actor, "run_created", now),
             search_text=search_text(trigger, msgspec.json.decode(str(payload))),
             config_text=words,
+            hand_off=require_flag(hand_off, "hand_off"),
         )
         if created is None:
             await self._eligibility(workflow_id, version_id)

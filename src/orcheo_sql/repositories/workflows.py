@@ -4,14 +4,26 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .workflow_runs import WorkflowRuns
+from .workflow_cron import WorkflowCron
+from .workflow_listeners import WorkflowListeners
+from .workflow_manual import WorkflowManualDispatch
+from .workflow_outbox import WorkflowOutbox
+from .workflow_retries import WorkflowRetries
+from .workflow_webhooks import WorkflowWebhooks
 
 if TYPE_CHECKING:
     from .._query_types import Workflows
 
 
-class WorkflowRepository(WorkflowRuns):
-    """Workflows, their versions and their runs. SQL: ``sql/<dialect>/queries/workflows/``."""
+class WorkflowRepository(
+    WorkflowCron,
+    WorkflowWebhooks,
+    WorkflowManualDispatch,
+    WorkflowRetries,
+    WorkflowListeners,
+    WorkflowOutbox,
+):
+    """Workflows, their versions and runs, and what starts runs. SQL: ``sql/<dialect>/queries/workflows/``."""
 
     q: Workflows
 

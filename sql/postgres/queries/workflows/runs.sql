@@ -22,8 +22,9 @@ FROM workflows AS w
 LEFT JOIN workflow_versions AS v ON v.id = :workflow_version_id AND v.workflow_id = w.id
 WHERE w.id = :workflow_id;
 
--- name: insert_run(id, workflow_id, workflow_version_id, triggered_by, input_payload, runnable_config, now, event, search_text, config_text)^
--- Create a pending run of an active workflow; without a config of its own it takes the version's.
+-- name: insert_run(id, workflow_id, workflow_version_id, triggered_by, input_payload, runnable_config, now, event, search_text, config_text, hand_off)^
+-- Create a pending run of an active workflow; without a config of its own it takes the version's. It keeps the retry
+-- policy of this moment; with :hand_off, it goes to the outbox as well.
 -- No row when the workflow is missing or archived, or the version is not one of its own.
 -- Returns: WorkflowRun
 -- Differs: SQLite writes payload and search row with statements of their own, PostgreSQL in CTEs.
@@ -38,11 +39,12 @@ WITH eligible AS (
 ),
 r AS (
     INSERT INTO workflow_runs (
-        id, workflow_id, workflow_version_id, status, triggered_by, created_at, updated_at, audit_log
+        id, workflow_id, workflow_version_id, status, triggered_by, created_at, updated_at, audit_log, retry_policy
     )
     SELECT
         :id, workflow_id, workflow_version_id, 'pending', :triggered_by,
-        :now::timestamptz, :now::timestamptz, jsonb_build_array(:event::jsonb)
+        :now::timestamptz, :now::timestamptz, jsonb_build_array(:event::jsonb),
+        (SELECT max(p.number) FROM retry_policies AS p WHERE p.workflow_id = eligible.workflow_id)
     FROM eligible
     RETURNING
         id, created_at, updated_at, audit_log, workflow_version_id, status, triggered_by, started_at, completed_at,
@@ -56,6 +58,10 @@ i AS (
 indexed AS (
     INSERT INTO workflow_run_search (run_id, search_text)
     SELECT r.id, :search_text::text || eligible.config_text FROM r CROSS JOIN eligible
+),
+handed AS (
+    INSERT INTO run_outbox (run_id, available_at, attempts, created_at)
+    SELECT r.id, :now::timestamptz, 0, :now::timestamptz FROM r WHERE :hand_off
 )
 SELECT
     r.id, r.created_at, r.updated_at, r.audit_log, r.workflow_version_id, r.status, r.triggered_by,

@@ -22,15 +22,18 @@ FROM workflows AS w
 LEFT JOIN workflow_versions AS v ON v.id = :workflow_version_id AND v.workflow_id = w.id
 WHERE w.id = :workflow_id;
 
--- name: insert_run(id, workflow_id, workflow_version_id, triggered_by, input_payload, runnable_config, now, event, search_text, config_text)^
--- Create a pending run of an active workflow; without a config of its own it takes the version's.
+-- name: insert_run(id, workflow_id, workflow_version_id, triggered_by, input_payload, runnable_config, now, event, search_text, config_text, hand_off)^
+-- Create a pending run of an active workflow; without a config of its own it takes the version's. It keeps the retry
+-- policy of this moment; with :hand_off, it goes to the outbox as well.
 -- No row when the workflow is missing or archived, or the version is not one of its own.
 -- Returns: WorkflowRun
 -- Differs: SQLite writes payload and search row with statements of their own, PostgreSQL in CTEs.
 INSERT INTO workflow_runs (
-    id, workflow_id, workflow_version_id, status, triggered_by, created_at, updated_at, audit_log
+    id, workflow_id, workflow_version_id, status, triggered_by, created_at, updated_at, audit_log, retry_policy
 )
-SELECT :id, w.id, v.id, 'pending', :triggered_by, :now, :now, json_array(json(:event))
+SELECT
+    :id, w.id, v.id, 'pending', :triggered_by, :now, :now, json_array(json(:event)),
+    (SELECT max(p.number) FROM retry_policies AS p WHERE p.workflow_id = w.id)
 FROM workflows AS w
 INNER JOIN workflow_versions AS v ON v.workflow_id = w.id
 WHERE w.id = :workflow_id AND NOT w.is_archived AND v.id = :workflow_version_id
@@ -52,6 +55,8 @@ INSERT INTO workflow_run_search (run_id, search_text)
 SELECT :id, :search_text || coalesce(:config_text, default_run_text)
 FROM workflow_versions
 WHERE id = :workflow_version_id;
+
+INSERT INTO run_outbox (run_id, available_at, attempts, created_at) SELECT :id, :now, 0, :now WHERE :hand_off;
 
 -- name: start_run(id, now, event)^
 -- Move a pending run to running.

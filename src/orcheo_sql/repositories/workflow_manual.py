@@ -1,0 +1,16 @@
+"""Manual dispatch."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .workflow_runs import WorkflowRuns
+
+if TYPE_CHECKING:
+    from .._query_types import Workflows
+
+
+class WorkflowManualDispatch(WorkflowRuns):
+    """The part of `WorkflowRepository` about manual dispatch."""
+
+    q: Workflows

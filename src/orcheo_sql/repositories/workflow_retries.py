@@ -1,0 +1,16 @@
+"""Retry policies and retries."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .workflow_runs import WorkflowRuns
+
+if TYPE_CHECKING:
+    from .._query_types import Workflows
+
+
+class WorkflowRetries(WorkflowRuns):
+    """The part of `WorkflowRepository` about retry policies and retries."""
+
+    q: Workflows
