@@ -28,9 +28,11 @@ _HOMES: dict[str, tuple[str, ...]] = {
     "._pages": ("Page",),
     ".engines.base": ("DatabaseHealth", "PoolFigures", "QueryTiming"),
     ".credentials": ("CredentialHealthReport", "CredentialHealthService"),
+    ".repositories.agentensor": ("AgentensorRepository",),
     ".repositories.workflows": ("WorkflowRepository",),
     ".settings": ("Settings", "Subsystem", "load_settings"),
     ".structs": (
+        "AgentensorCheckpoint",
         "AuditEntry",
         "AuditRecord",
         "ChatKitStartScreenPrompt",
@@ -62,6 +64,8 @@ _HOMES: dict[str, tuple[str, ...]] = {
         "WorkflowVersion",
     ),
     "._errors": (
+        "AgentensorCheckpointNotFoundError",
+        "AgentensorVersionConflictError",
         "CheckViolationError",
         "ChecksumMismatchError",
         "ConfigError",
@@ -141,6 +145,8 @@ if TYPE_CHECKING:
     from ._adapters import postgres_connection as postgres_connection
     from ._adapters import sqlite_connection as sqlite_connection
     from ._database import Database as Database
+    from ._errors import AgentensorCheckpointNotFoundError as AgentensorCheckpointNotFoundError
+    from ._errors import AgentensorVersionConflictError as AgentensorVersionConflictError
     from ._errors import ChecksumMismatchError as ChecksumMismatchError
     from ._errors import CheckViolationError as CheckViolationError
     from ._errors import ConfigError as ConfigError
@@ -203,10 +209,12 @@ if TYPE_CHECKING:
     from .engines.base import DatabaseHealth as DatabaseHealth
     from .engines.base import PoolFigures as PoolFigures
     from .engines.base import QueryTiming as QueryTiming
+    from .repositories.agentensor import AgentensorRepository as AgentensorRepository
     from .repositories.workflows import WorkflowRepository as WorkflowRepository
     from .settings import Settings as Settings
     from .settings import Subsystem as Subsystem
     from .settings import load_settings as load_settings
+    from .structs import AgentensorCheckpoint as AgentensorCheckpoint
     from .structs import AuditEntry as AuditEntry
     from .structs import AuditRecord as AuditRecord
     from .structs import ChatKitStartScreenPrompt as ChatKitStartScreenPrompt

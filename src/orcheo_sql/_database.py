@@ -40,7 +40,10 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 # The subsystems that exist, with the name that the folder of SQL and the repository of each have.
-SUBSYSTEMS: Mapping[Subsystem, str] = {Subsystem.WORKFLOWS: "workflows"}
+SUBSYSTEMS: Mapping[Subsystem, str] = {
+    Subsystem.WORKFLOWS: "workflows",
+    Subsystem.AGENTENSOR: "agentensor",
+}
 
 
 class Database(Unit):

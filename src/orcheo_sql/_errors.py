@@ -52,6 +52,8 @@
        ├─ WorkflowHandleConflictError
        ├─ RunTransitionError          also ValueError
        ├─ CredentialHealthError
+       ├─ AgentensorCheckpointNotFoundError
+       ├─ AgentensorVersionConflictError  the version given is taken
        ├─ CronTriggerNotFoundError
        ├─ CronOverlapError            the schedule's last run has not ended
        ├─ ListenerNotCurrentError     a subscription that a newer version has replaced
@@ -335,3 +337,19 @@ class ListenerNotCurrentError(RepositoryError):
 
 class ListenerLeaseLostError(RepositoryError):
     """The lease has expired or was taken over; nothing was changed."""
+
+
+class AgentensorCheckpointNotFoundError(RepositoryError):
+    """No such training checkpoint."""
+
+    def __init__(self, checkpoint_id: str):
+        super().__init__(f"Checkpoint {checkpoint_id!r} not found.")
+
+
+class AgentensorVersionConflictError(RepositoryError):
+    """The workflow has a training checkpoint with this version."""
+
+    def __init__(self, workflow_id: str, version: int | None):
+        super().__init__(
+            f"Workflow {workflow_id!r} has a checkpoint with version {version} already."
+        )

@@ -16,6 +16,7 @@ import msgspec
 from ._documents import JsonText
 from ._search import SearchQuery
 from .structs import (
+    AgentensorCheckpoint,
     AuditEntry,
     RunEligibility,
     RunStatusCounts,
@@ -27,6 +28,60 @@ from .structs import (
 
 Json = JsonText | Mapping[str, Any] | list[Any] | tuple[Any, ...] | msgspec.Struct
 """A document: bound as JSON. A plain `str` is none; `JsonText` is one that is encoded already."""
+
+
+class Agentensor(Protocol):
+    """Queries of ``sql/<dialect>/queries/agentensor/``."""
+
+    async def get_checkpoint(self, *, id: str) -> AgentensorCheckpoint | None:
+        """Get one checkpoint by its id."""
+        ...
+
+    async def get_best_checkpoint(self, *, workflow_id: str) -> AgentensorCheckpoint | None:
+        """Get the best checkpoint of a workflow."""
+        ...
+
+    async def list_checkpoints(
+        self,
+        *,
+        workflow_id: str,
+        before_version: int,
+        metrics_contains: Json | None,
+        metrics_conditions: Json | None,
+        metadata_contains: Json | None,
+        metadata_conditions: Json | None,
+        limit: int,
+    ) -> list[AgentensorCheckpoint]:
+        """List the checkpoints of a workflow, newest first. A filter that is NULL does not apply (docs/filters.md)."""
+        ...
+
+    async def insert_checkpoint(
+        self,
+        *,
+        id: str,
+        workflow_id: str,
+        config_version: int | None,
+        runnable_config: Json,
+        metrics: Json,
+        metadata: Json,
+        artifact_url: str | None,
+        is_best: bool,
+        now: datetime,
+    ) -> AgentensorCheckpoint | None:
+        """Record a checkpoint under the version given, or else under the highest one ever given out plus one."""
+        ...
+
+    async def mark_best_checkpoint(self, *, id: str) -> AgentensorCheckpoint | None:
+        """Make a checkpoint the best of its workflow; the one that was, is it no more."""
+        ...
+
+    async def prune_checkpoints(self, *, workflow_id: str, keep_last: int, limit: int) -> int:
+        """Delete up to :limit of a workflow's checkpoints, oldest first: neither the newest :keep_last nor the best."""
+        ...
+
+    async def delete_checkpoints_of_workflow(self, *, workflow_id: str) -> int:
+        """Delete all that is known of a workflow's training."""
+        ...
 
 
 class Workflows(Protocol):

@@ -14,6 +14,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
 
 from ._errors import CrossDatabaseError, TransactionError
+from .repositories.agentensor import AgentensorRepository
 from .repositories.workflows import WorkflowRepository
 from .settings import Subsystem
 
@@ -60,6 +61,11 @@ class Unit:
         repository = WorkflowRepository(self._queries(Subsystem.WORKFLOWS), self)
         repository.credentials = self._database.credentials
         return repository
+
+    @cached_property
+    def agentensor(self) -> AgentensorRepository:
+        """Training checkpoints."""
+        return AgentensorRepository(self._queries(Subsystem.AGENTENSOR), self)
 
 
 class _Level:

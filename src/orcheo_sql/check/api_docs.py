@@ -29,6 +29,7 @@ Everything is imported from `orcheo_sql`. All calls that reach a database are co
 _GROUPS: dict[str, tuple[str, ...]] = {
     "Opening a database": ("Database", "Transaction"),
     "Workflows": ("WorkflowRepository",),
+    "Training checkpoints": ("AgentensorRepository", "AgentensorCheckpoint"),
     "What comes back": (
         "Workflow",
         "WorkflowVersion",

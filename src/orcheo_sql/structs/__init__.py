@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from orcheo_sql.structs.agentensor import AgentensorCheckpoint
 from orcheo_sql.structs.base import AuditedEntity, AuditRecord, Record, utc_now
 from orcheo_sql.structs.listeners import (
     ListenerCursor,
@@ -40,6 +41,7 @@ from orcheo_sql.structs.workflows import (
 )
 
 __all__ = [
+    "AgentensorCheckpoint",
     "AuditEntry",
     "AuditRecord",
     "AuditedEntity",

@@ -1,0 +1,111 @@
+-- Training checkpoints. Columns follow structs.AgentensorCheckpoint; which one is the best is a fact of its workflow.
+
+-- name: get_checkpoint(id)^
+-- Get one checkpoint by its id.
+-- Returns: AgentensorCheckpoint
+-- Index: sqlite_autoindex_agentensor_checkpoints_1
+SELECT
+    c.id, c.workflow_id, c.config_version, c.runnable_config, c.metrics, c.metadata, c.artifact_url, c.created_at,
+    coalesce(c.config_version = w.best_version, FALSE) AS is_best
+FROM agentensor_checkpoints AS c
+INNER JOIN agentensor_workflows AS w ON w.workflow_id = c.workflow_id
+WHERE c.id = :id;
+
+-- name: get_best_checkpoint(workflow_id)^
+-- Get the best checkpoint of a workflow.
+-- Returns: AgentensorCheckpoint
+-- Index: sqlite_autoindex_agentensor_checkpoints_2
+SELECT
+    c.id, c.workflow_id, c.config_version, c.runnable_config, c.metrics, c.metadata, c.artifact_url, c.created_at,
+    1 AS is_best
+FROM agentensor_workflows AS w
+INNER JOIN agentensor_checkpoints AS c ON c.workflow_id = w.workflow_id AND c.config_version = w.best_version
+WHERE w.workflow_id = :workflow_id;
+
+-- name: list_checkpoints(workflow_id, before_version, metrics_contains, metrics_conditions, metadata_contains, metadata_conditions, limit)
+-- List the checkpoints of a workflow, newest first. A filter that is NULL does not apply (docs/filters.md).
+-- Returns: AgentensorCheckpoint
+-- Index: sqlite_autoindex_agentensor_checkpoints_2 in order
+SELECT
+    c.id, c.workflow_id, c.config_version, c.runnable_config, c.metrics, c.metadata, c.artifact_url, c.created_at,
+    coalesce(c.config_version = w.best_version, FALSE) AS is_best
+FROM agentensor_checkpoints AS c
+INNER JOIN agentensor_workflows AS w ON w.workflow_id = c.workflow_id
+WHERE
+    c.workflow_id = :workflow_id AND c.config_version < :before_version
+    AND (:metrics_contains IS NULL OR json_contains(c.metrics, :metrics_contains))
+    AND (:metrics_conditions IS NULL OR json_meets(c.metrics, :metrics_conditions))
+    AND (:metadata_contains IS NULL OR json_contains(c.metadata, :metadata_contains))
+    AND (:metadata_conditions IS NULL OR json_meets(c.metadata, :metadata_conditions))
+ORDER BY c.config_version DESC
+LIMIT :limit;
+
+-- name: insert_checkpoint(id, workflow_id, config_version, runnable_config, metrics, metadata, artifact_url, is_best, now)^
+-- Record a checkpoint under the version given, or else under the highest one ever given out plus one.
+-- Returns: AgentensorCheckpoint
+-- Conflict: agentensor_checkpoints.workflow_id, agentensor_checkpoints.config_version when the version given is taken.
+-- Differs: SQLite writes the two rows with two statements, PostgreSQL with a CTE.
+INSERT INTO agentensor_workflows (workflow_id, latest_version, best_version)
+VALUES (:workflow_id, coalesce(:config_version, 1), CASE WHEN :is_best THEN coalesce(:config_version, 1) END)
+ON CONFLICT (workflow_id) DO UPDATE
+SET
+    latest_version = max(latest_version, coalesce(:config_version, latest_version + 1)),
+    best_version = CASE WHEN :is_best THEN coalesce(:config_version, latest_version + 1) ELSE best_version END;
+
+INSERT INTO agentensor_checkpoints (
+    id, workflow_id, config_version, runnable_config, metrics, metadata, artifact_url, created_at
+)
+SELECT
+    :id, :workflow_id, coalesce(:config_version, latest_version), :runnable_config, :metrics, :metadata, :artifact_url,
+    :now
+FROM agentensor_workflows
+WHERE workflow_id = :workflow_id
+RETURNING
+    id, workflow_id, config_version, runnable_config, metrics, metadata, artifact_url, created_at,
+    :is_best AS is_best;
+
+-- name: mark_best_checkpoint(id)^
+-- Make a checkpoint the best of its workflow; the one that was, is it no more.
+-- Returns: AgentensorCheckpoint
+-- Conflict: fk_agentensor_workflows__best when the checkpoint is being deleted.
+-- Differs: SQLite names the row of the workflow by a subquery, PostgreSQL joins it.
+UPDATE agentensor_workflows
+SET best_version = (SELECT c.config_version FROM agentensor_checkpoints AS c WHERE c.id = :id)
+WHERE workflow_id = (SELECT c.workflow_id FROM agentensor_checkpoints AS c WHERE c.id = :id);
+
+SELECT
+    c.id, c.workflow_id, c.config_version, c.runnable_config, c.metrics, c.metadata, c.artifact_url, c.created_at,
+    1 AS is_best
+FROM agentensor_checkpoints AS c
+WHERE c.id = :id;
+
+-- name: prune_checkpoints(workflow_id, keep_last, limit)!
+-- Delete up to :limit of a workflow's checkpoints, oldest first: neither the newest :keep_last nor the best.
+-- Index: sqlite_autoindex_agentensor_checkpoints_2
+-- Locks: the row of the workflow, so that the best one does not change meanwhile.
+-- Differs: SQLite has one writer, so it needs no lock.
+DELETE FROM agentensor_checkpoints
+WHERE
+    workflow_id = :workflow_id
+    AND config_version IN (
+        SELECT c.config_version
+        FROM agentensor_workflows AS head
+        INNER JOIN agentensor_checkpoints AS c ON c.workflow_id = head.workflow_id
+        WHERE
+            head.workflow_id = :workflow_id
+            AND c.config_version IS NOT head.best_version
+            AND c.config_version <= (
+                SELECT kept.config_version
+                FROM agentensor_checkpoints AS kept
+                WHERE kept.workflow_id = :workflow_id
+                ORDER BY kept.config_version DESC
+                LIMIT 1 OFFSET :keep_last
+            )
+        ORDER BY c.config_version
+        LIMIT :limit
+    );
+
+-- name: delete_checkpoints_of_workflow(workflow_id)!
+-- Delete all that is known of a workflow's training.
+-- Index: sqlite_autoindex_agentensor_workflows_1
+DELETE FROM agentensor_workflows WHERE workflow_id = :workflow_id;
