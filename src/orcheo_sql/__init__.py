@@ -42,6 +42,7 @@ _HOMES: dict[str, tuple[str, ...]] = {
         "ListenerDispatchMessage",
         "ListenerDispatchPayload",
         "ListenerHealthSnapshot",
+        "ListenerLease",
         "ListenerSubscription",
         "ListenerSubscriptionStatus",
         "ManualDispatchItem",
@@ -218,6 +219,7 @@ if TYPE_CHECKING:
     from .structs import ListenerDispatchMessage as ListenerDispatchMessage
     from .structs import ListenerDispatchPayload as ListenerDispatchPayload
     from .structs import ListenerHealthSnapshot as ListenerHealthSnapshot
+    from .structs import ListenerLease as ListenerLease
     from .structs import ListenerSubscription as ListenerSubscription
     from .structs import ListenerSubscriptionStatus as ListenerSubscriptionStatus
     from .structs import ManualDispatchItem as ManualDispatchItem

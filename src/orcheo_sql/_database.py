@@ -19,11 +19,12 @@ from ._queries import bound_classes
 from ._transaction import Transaction, Unit, unit_of
 from .engines.base import DatabaseHealth, Observation
 from .engines.waiting import Backoff
+from .rules.listeners import LISTENER_PLATFORMS, add_listener_platform
 from .settings import Subsystem, load_settings
 from .structs import utc_now
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
     from contextlib import AbstractAsyncContextManager
     from types import TracebackType
 
@@ -61,6 +62,7 @@ class Database(Unit):
         observer: Observer | None = None,
         credentials: CredentialHealthService | None = None,
         clock: Clock = utc_now,
+        listener_platforms: Mapping[str, Iterable[str]] | None = None,
         **overrides: Any,
     ):
         """Describe a database.
@@ -70,10 +72,12 @@ class Database(Unit):
             observer: called with a `QueryTiming` after each query, in the event loop: keep it short.
             credentials: asked before a run is created; see `credentials.CredentialHealthService`.
             clock: gives the time that is written; aware and in UTC.
+            listener_platforms: platforms of plugins beside telegram, discord and qq, each with its aliases.
             overrides: single settings by name, such as ``database_path=…``; only without `settings`.
 
         Raises:
             ConfigError: a setting is wrong.
+            ValidationError: a platform is blank or known already.
         """
         super().__init__(self)
         if settings is not None and overrides:
@@ -81,6 +85,11 @@ class Database(Unit):
         self.settings = settings or load_settings(**overrides)
         self.credentials = credentials
         self.now = clock
+        self.listener_platforms = LISTENER_PLATFORMS
+        for platform, aliases in (listener_platforms or {}).items():
+            self.listener_platforms = add_listener_platform(
+                self.listener_platforms, platform, aliases
+            )
         self._observation = Observation(self.settings.slow_query_seconds, observer)
         self._engines: dict[Location, Engine] = {}
         self._query_classes: dict[str, Mapping[str, type[BoundQueries]]] = {}

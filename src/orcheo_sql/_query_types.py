@@ -17,8 +17,14 @@ from ._documents import JsonText
 from ._search import SearchQuery
 from .structs import (
     AuditEntry,
+    CronSchedule,
+    DueSchedule,
+    LeasedListener,
+    ListenerState,
+    ListenerSubscription,
     RunEligibility,
     RunStatusCounts,
+    StoredCursor,
     Workflow,
     WorkflowRun,
     WorkflowSummary,
@@ -35,7 +41,221 @@ class Workflows(Protocol):
     async def list_audit_records(
         self, *, entity_id: UUID, after_seq: int, limit: int
     ) -> list[AuditEntry]:
-        """List the audit trail of a workflow, version or run, oldest first."""
+        """List the audit trail of a workflow, version, run or listener subscription, oldest first."""
+        ...
+
+    async def get_cron_trigger(self, *, workflow_id: UUID) -> str | None:
+        """Get the config of a workflow's schedule, as it is stored."""
+        ...
+
+    async def put_cron_trigger(
+        self,
+        *,
+        workflow_id: UUID,
+        schedule_id: UUID,
+        config: Json,
+        allow_overlapping: bool,
+        unseen: datetime,
+        now: datetime,
+        event: Json,
+    ) -> UUID | None:
+        """Set a workflow's schedule and record that in the workflow. A changed one counts from now on. No row when the workflow is missing, or has this config already."""
+        ...
+
+    async def delete_cron_trigger(
+        self, *, workflow_id: UUID, now: datetime, event: Json
+    ) -> UUID | None:
+        """Remove a workflow's schedule and record that in the workflow; no row when it has none."""
+        ...
+
+    async def list_due_schedules(
+        self,
+        *,
+        now: datetime,
+        after_at: datetime,
+        after_created: datetime,
+        after_id: UUID,
+        limit: int,
+    ) -> list[DueSchedule]:
+        """List the schedules to look at: due, or never looked at, in the order of their due time and of their making. Left out are those that forbid overlap and whose last run has not ended."""
+        ...
+
+    async def move_schedule(
+        self, *, workflow_id: UUID, revision: int, next_fire_at: datetime | None
+    ) -> int:
+        """Say when to look at a schedule next, without firing."""
+        ...
+
+    async def fire_schedule(
+        self,
+        *,
+        id: UUID,
+        workflow_id: UUID,
+        workflow_version_id: UUID,
+        revision: int,
+        scheduled_for: datetime | None,
+        next_fire_at: datetime | None,
+        input_payload: Json,
+        now: datetime,
+        event: Json,
+        search_text: str,
+    ) -> WorkflowRun | None:
+        """Create the run of one occurrence and move the schedule on. No row when another dispatcher has changed the schedule, its last run has not ended and it forbids overlap, the occurrence has had its run, or the workflow is archived."""
+        ...
+
+    async def pass_occurrence(
+        self,
+        *,
+        workflow_id: UUID,
+        revision: int,
+        scheduled_for: datetime,
+        next_fire_at: datetime | None,
+    ) -> int:
+        """Move a schedule on from an occurrence that has had its run."""
+        ...
+
+    async def set_schedule_aside(
+        self, *, workflow_id: UUID, revision: int, reason: str | None, now: datetime
+    ) -> int:
+        """Leave a schedule out, with the reason, until somebody resumes or configures it."""
+        ...
+
+    async def pause_schedule(self, *, workflow_id: UUID, now: datetime, event: Json) -> UUID | None:
+        """Pause a schedule and record that in the workflow; no row when there is none, or it is paused."""
+        ...
+
+    async def resume_schedule(
+        self, *, workflow_id: UUID, unseen: datetime | None, now: datetime, event: Json
+    ) -> UUID | None:
+        """Resume a schedule that is paused or set aside, from now on, and record that in the workflow; no row when it is neither."""
+        ...
+
+    async def list_schedules(
+        self, *, after_at: datetime, after_id: UUID, limit: int
+    ) -> list[CronSchedule]:
+        """List all schedules in the order of their making, for an operator."""
+        ...
+
+    async def claim_listener(
+        self,
+        *,
+        id: UUID,
+        runtime_id: str | None,
+        expires_at: datetime | None,
+        now: datetime,
+        event: Json,
+    ) -> LeasedListener | None:
+        """Lease an active subscription to a runtime if it is free, expired or its own already; no row otherwise. Only a lease that has not expired goes on under its epoch, and the audit trail notes only that the runtime is another one."""
+        ...
+
+    async def renew_listener(
+        self, *, id: UUID, runtime_id: str, epoch: int, expires_at: datetime | None, now: datetime
+    ) -> LeasedListener | None:
+        """Extend a lease that is held; no row when it is not."""
+        ...
+
+    async def release_listener(
+        self, *, id: UUID, runtime_id: str, now: datetime, event: Json
+    ) -> ListenerSubscription | None:
+        """Give up the lease of a runtime, expired or not; no row when the subscription is missing or not its own."""
+        ...
+
+    async def get_listener_cursor(self, *, id: UUID) -> StoredCursor | None:
+        """Get the cursor of the listener that a subscription belongs to."""
+        ...
+
+    async def save_listener_cursor(
+        self,
+        *,
+        id: UUID,
+        runtime_id: str | None,
+        epoch: int | None,
+        cursor: Json | None,
+        now: datetime,
+    ) -> StoredCursor | None:
+        """Keep the cursor of a listener, whatever versions come. No row when the subscription is missing or not the current one, or a lease is given that is not held."""
+        ...
+
+    async def dispatch_listener_event(
+        self,
+        *,
+        id: UUID,
+        runtime_id: str | None,
+        epoch: int | None,
+        dedupe_key: str,
+        dedupe_until: datetime,
+        run_id: UUID,
+        input_payload: Json,
+        search_text: str,
+        now: datetime,
+        event: Json,
+    ) -> WorkflowRun | None:
+        """Remember an event and create its run, on the version of the subscription, all or nothing. No row, and nothing is changed, when the event is remembered already, the subscription is not active, or a lease is given that is not held."""
+        ...
+
+    async def prune_listener_dedupe(self, *, now: datetime, limit: int) -> int:
+        """Forget up to :limit events whose keys have expired."""
+        ...
+
+    async def get_listener_subscription(self, *, id: UUID) -> ListenerSubscription | None:
+        """Get one subscription by its id."""
+        ...
+
+    async def get_listener_state(
+        self, *, id: UUID, runtime_id: str | None, epoch: int | None, now: datetime
+    ) -> ListenerState | None:
+        """Tell why a change of a subscription was refused; a lease is one of this runtime and epoch that has not expired."""
+        ...
+
+    async def list_listener_subscriptions(
+        self, *, after_at: datetime, after_id: UUID, limit: int
+    ) -> list[ListenerSubscription]:
+        """List the subscriptions of all workflows, those of older versions too, oldest first."""
+        ...
+
+    async def list_served_listener_subscriptions(
+        self, *, after_at: datetime, after_id: UUID, limit: int
+    ) -> list[ListenerSubscription]:
+        """List the subscriptions of all workflows that are not disabled, oldest first."""
+        ...
+
+    async def list_listener_subscriptions_by_workflow(
+        self,
+        *,
+        workflow_id: UUID,
+        only_served: bool,
+        after_at: datetime,
+        after_id: UUID,
+        limit: int,
+    ) -> list[ListenerSubscription]:
+        """List the subscriptions of one workflow, all or those that are not disabled, oldest first."""
+        ...
+
+    async def lock_workflow(self, *, id: UUID, workflow_version_id: UUID) -> bool | None:
+        """Lock a workflow's row until the end of the transaction and tell whether it has that version. No row when the workflow is missing."""
+        ...
+
+    async def sync_listeners(
+        self,
+        *,
+        workflow_id: UUID,
+        workflow_version_id: UUID,
+        listeners: Json,
+        now: datetime,
+        synced_event: Json,
+        disabled_event: Json,
+    ) -> list[UUID]:
+        """Serve the listeners of one version, given as a JSON array, and no others of the workflow: what was served before is disabled, pauses stand, and in an archived workflow all rest. The workflow's row is locked by an earlier statement of the transaction, so that this one sees what was committed while that one waited. The ids returned are those that are current now."""
+        ...
+
+    async def update_listener_status(
+        self, *, id: UUID, status: str, last_error: str | None, now: datetime, event: Json
+    ) -> ListenerSubscription | None:
+        """Set the status of a subscription, which ends its lease; a pause is noted with the listener, for the next versions. No row when it is missing, not the current one, or to become active in an archived workflow."""
+        ...
+
+    async def prune_listener_subscriptions(self, *, disabled_before: datetime, limit: int) -> int:
+        """Delete up to :limit subscriptions that were disabled before a time, oldest first; the current ones of archived workflows stay, as do the listeners with their cursors."""
         ...
 
     async def list_runs(

@@ -58,6 +58,7 @@ class Unit:
     def workflows(self) -> WorkflowRepository:
         """Workflows, their versions and their runs."""
         repository = WorkflowRepository(self._queries(Subsystem.WORKFLOWS), self)
+        repository.listener_platforms = self._database.listener_platforms
         repository.credentials = self._database.credentials
         return repository
 

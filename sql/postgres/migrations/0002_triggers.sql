@@ -31,7 +31,7 @@ CREATE TABLE cron_triggers (
     is_paused boolean NOT NULL,
     -- Follows the workflow's is_archived (see workflows_suspend_triggers).
     is_suspended boolean NOT NULL,
-    -- Why it is left out until somebody resumes or configures it: it could not be dispatched, and would not be next time.
+    -- Why it is left out until somebody resumes or configures it: it could not be dispatched, and can't be next time.
     set_aside_reason text,
     -- Raised by every change; a dispatcher that looked at an older one changes nothing.
     revision bigint NOT NULL,
@@ -56,8 +56,8 @@ CREATE TABLE webhook_triggers (
     updated_at timestamptz NOT NULL
 );
 
--- The rate limit of a webhook as places: an accepted call takes the one that has been free longest, and there are as many
--- as calls are allowed at once. Rows are made as they are first needed. So calls don't wait for each other to be counted.
+-- The rate limit of a webhook as places: an accepted call takes the one that has been free longest, and there are as
+-- many as calls are allowed at once. Rows are made when they are first needed. So no call waits to be counted.
 CREATE TABLE webhook_slots (
     workflow_id uuid NOT NULL REFERENCES webhook_triggers (workflow_id) ON DELETE CASCADE,
     slot bigint NOT NULL,

@@ -348,7 +348,7 @@ class WorkflowCatalog(Repository):
     async def page_audit_records(
         self, entity_id: UUID, *, limit: int = DEFAULT_PAGE, cursor: str | None = None
     ) -> Page[AuditEntry]:
-        """Return the audit trail of a workflow, version or run, oldest first.
+        """Return the audit trail of a workflow, version, run or listener subscription, oldest first.
 
         An entity carries its newest records (at least 20) in `audit_log`; this is the whole trail.
         """

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from orcheo_sql.structs.base import AuditedEntity, AuditRecord, Record, utc_now
+from orcheo_sql.structs.cron_rows import CronSchedule, DueSchedule
+from orcheo_sql.structs.listener_rows import LeasedListener, ListenerState, StoredCursor
 from orcheo_sql.structs.listeners import (
     ListenerCursor,
     ListenerDedupeRecord,
     ListenerDispatchMessage,
     ListenerDispatchPayload,
     ListenerHealthSnapshot,
+    ListenerLease,
     ListenerSubscription,
     ListenerSubscriptionStatus,
 )
@@ -46,12 +49,17 @@ __all__ = [
     "ChatKitStartScreenPrompt",
     "ChatKitSupportedModel",
     "CronMisfirePolicy",
+    "CronSchedule",
     "CronTriggerConfig",
+    "DueSchedule",
+    "LeasedListener",
     "ListenerCursor",
     "ListenerDedupeRecord",
     "ListenerDispatchMessage",
     "ListenerDispatchPayload",
     "ListenerHealthSnapshot",
+    "ListenerLease",
+    "ListenerState",
     "ListenerSubscription",
     "ListenerSubscriptionStatus",
     "ManualDispatchItem",
@@ -63,6 +71,7 @@ __all__ = [
     "RetryPolicyConfig",
     "RunEligibility",
     "RunStatusCounts",
+    "StoredCursor",
     "VersionDiff",
     "WebhookRequest",
     "WebhookTriggerConfig",
