@@ -244,3 +244,10 @@ class CredentialHealthError(RepositoryError):
         reason = "; ".join(failures) if failures else "unknown reason"
         super().__init__(f"Workflow {report.workflow_id} has unhealthy credentials: {reason}")
         self.report = report
+
+
+# Tracebacks and logs show the names under which clients import them.
+for _error in [kind for kind in globals().values() if isinstance(kind, type)]:
+    if issubclass(_error, OrcheoSqlError):
+        _error.__module__ = "orcheo_sql"
+del _error

@@ -21,7 +21,7 @@ from .base import (
     as_instant,
     as_uuid,
 )
-from .workflow_catalog import position
+from .workflow_lists import position
 from .workflow_versions import WorkflowVersions
 
 if TYPE_CHECKING:

@@ -68,7 +68,13 @@ class WorkflowRuns(WorkflowRunLists):
         version_id = as_uuid(workflow_version_id, "workflow_version_id")
         trigger = require_text(triggered_by, "triggered_by")
         actor = trigger if actor in (None, "") else require_text(actor, "actor")
-        payload = encode_record(_payload(input_payload, "input_payload"), name="input_payload")
+        try:
+            payload = encode_record(_payload(input_payload, "input_payload"), name="input_payload")
+        except ValidationError:
+            await self._eligibility(
+                workflow_id, version_id
+            )  # clients hear of what is missing first
+            raise
         config = words = None
         if runnable_config or (self.credentials is not None and not credentials_checked):
             await self._eligibility(workflow_id)

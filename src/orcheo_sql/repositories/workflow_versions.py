@@ -24,7 +24,7 @@ from ..rules import (
 )
 from ..structs import VersionDiff
 from .base import DEFAULT_PAGE, LARGEST_PAGE, NO_LIMIT, as_uuid, audit_event
-from .workflow_catalog import WorkflowCatalog
+from .workflow_lists import WorkflowLists
 
 if TYPE_CHECKING:
     from .._documents import JsonText
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from ..structs import WorkflowVersion
 
 
-class WorkflowVersions(WorkflowCatalog):
+class WorkflowVersions(WorkflowLists):
     """The part of `WorkflowRepository` about versions."""
 
     q: Workflows
