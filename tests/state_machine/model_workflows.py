@@ -292,9 +292,9 @@ class Workflows(Stored):
     def update_version_runnable_config(
         self, workflow_id: UUID, *, version_number: int, runnable_config: Row | None, actor: str
     ) -> Row:
+        row = self.get_version_by_number(workflow_id, version_number)
         config = definition(config_of(runnable_config), "runnable_config")
         text_of(actor, "actor")
-        row = self.get_version_by_number(workflow_id, version_number)
         event = self._event(actor, "version_runnable_config_updated")
         return self._write(self.tables.versions, {**row, "runnable_config": config}, event)
 

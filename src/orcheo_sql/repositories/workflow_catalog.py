@@ -84,7 +84,7 @@ class WorkflowCatalog(Repository):
             event = audit_event(actor, "workflow_created", now)
         except ValidationError as error:
             # Clients hear of a taken handle before they hear of other values.
-            if handle is not None and await self._is_held(handle):
+            if await self._is_held(handle, rests=False):
                 raise _handle_taken(handle) from error
             raise
         try:
@@ -109,8 +109,13 @@ class WorkflowCatalog(Repository):
         assert created is not None
         return created
 
-    async def _is_held(self, handle: str) -> bool:
-        found = await self.q.resolve_workflow_ref(handle=handle, id=None, include_archived=True)
+    async def _is_held(self, handle: str | None, *, rests: bool) -> bool:
+        """Say whether another workflow keeps the handle from one that is (`rests`) or is not archived."""
+        if handle is None:
+            return False
+        found = await self.q.resolve_workflow_ref(
+            handle=handle, id=None, include_archived=not rests
+        )
         return found is not None
 
     async def get_workflow(self, workflow_id: UUID) -> Workflow:
@@ -175,7 +180,7 @@ class WorkflowCatalog(Repository):
         workflow_id = as_uuid(workflow_id, "workflow_id")
         handle = normalize_workflow_handle(handle)
         now = self._now()
-        async with self._missing_first(workflow_id):
+        async with self._checks_first(workflow_id, handle, is_archived):
             title = _given(name, normalize_workflow_name)
             text = (
                 None if description is None else normalize_workflow_description(description) or ""
@@ -282,12 +287,17 @@ class WorkflowCatalog(Repository):
             raise WorkflowNotFoundError(str(workflow_id))
 
     @asynccontextmanager
-    async def _missing_first(self, workflow_id: UUID) -> AsyncIterator[None]:
-        """Guard checks of values: clients hear of a missing workflow before they hear of them."""
+    async def _checks_first(
+        self, workflow_id: UUID, handle: str | None, is_archived: object
+    ) -> AsyncIterator[None]:
+        """Guard checks of values: clients hear first of a missing workflow, then of a taken handle."""
         try:
             yield
-        except ValidationError:
-            await self._require_workflow(workflow_id)
+        except ValidationError as error:
+            workflow = await self.get_workflow(workflow_id)
+            rests = workflow.is_archived if is_archived is None else is_archived is True
+            if handle not in (None, workflow.handle) and await self._is_held(handle, rests=rests):
+                raise _handle_taken(handle) from error
             raise
 
 

@@ -72,12 +72,14 @@ class WorkflowLists(WorkflowCatalog):
         """Return what an overview shows, workflows with their latest version, in one statement and without graphs."""
         limit = check_limit(limit, maximum=LARGEST_PAGE)
         after_at, after_id = position("summaries", cursor, EARLIEST, LOWEST_ID)
-        rows = await self.q.list_workflow_summaries(
-            include_archived=require_flag(include_archived, "include_archived"),
-            after_at=after_at,
-            after_id=after_id,
-            limit=limit + 1,
-        )
+        if require_flag(include_archived, "include_archived"):
+            rows = await self.q.list_workflow_summaries_with_archived(
+                after_at=after_at, after_id=after_id, limit=limit + 1
+            )
+        else:
+            rows = await self.q.list_workflow_summaries(
+                after_at=after_at, after_id=after_id, limit=limit + 1
+            )
         return page_of(rows, limit, lambda w: encode_cursor("summaries", w.created_at, w.id))
 
     async def search_workflows(
@@ -115,14 +117,16 @@ class WorkflowLists(WorkflowCatalog):
     ) -> Page[AuditEntry]:
         """Return the audit trail of a workflow, version or run, oldest first.
 
-        An entity carries its newest records (at least 20) in `audit_log`; this is the whole trail.
+        An entity carries its newest records, up to 40, in `audit_log`; this is the whole trail.
         """
         limit = check_limit(limit, maximum=LARGEST_PAGE)
-        (after,) = decode_cursor("audit", cursor, (int,)) if cursor is not None else (0,)
+        entity_id = as_uuid(entity_id, "entity_id")
+        kind = f"audit trail of {entity_id}"
+        (after,) = decode_cursor(kind, cursor, (int,)) if cursor is not None else (0,)
         rows = await self.q.list_audit_records(
-            entity_id=as_uuid(entity_id, "entity_id"), after_seq=after, limit=limit + 1
+            entity_id=entity_id, after_seq=after, limit=limit + 1
         )
-        return page_of(rows, limit, lambda entry: encode_cursor("audit", entry.seq))
+        return page_of(rows, limit, lambda entry: encode_cursor(kind, entry.seq))
 
 
 def position(kind: str, cursor: str | None, at: datetime, entity_id: UUID) -> tuple[datetime, UUID]:

@@ -76,10 +76,9 @@ class WorkflowRuns(WorkflowRunLists):
             )  # clients hear of what is missing first
             raise
         config = words = None
-        if runnable_config or (self.credentials is not None and not credentials_checked):
+        if self.credentials is not None and not credentials_checked:
             await self._eligibility(workflow_id)
-            if not credentials_checked:
-                await self.ensure_credential_health(workflow_id, actor=actor)
+            await self.ensure_credential_health(workflow_id, actor=actor)
         if runnable_config:
             stored = await self._eligibility(workflow_id, version_id)
             effective = effective_config(stored.runnable_config, runnable_config)
@@ -186,7 +185,7 @@ class WorkflowRuns(WorkflowRunLists):
         )
         return done or await self._refused(run_id, "Only running runs can be marked as succeeded.")
 
-    async def mark_run_failed(self, run_id: UUID, *, actor: str, error: str) -> WorkflowRun:
+    async def mark_run_failed(self, run_id: UUID, *, actor: str, error: str | None) -> WorkflowRun:
         """Move a pending or running run to failed, with the reason.
 
         Raises:
@@ -195,13 +194,13 @@ class WorkflowRuns(WorkflowRunLists):
         """
         now = self._now()
         run_id = as_uuid(run_id, "run_id")
-        reason = clean_text(str(error))
+        reason = None if error is None else clean_text(str(error))
         failed = await self.q.fail_run(
             id=run_id,
             error=reason,
             now=now,
             event=audit_event(actor, "run_failed", now, error=reason),
-            error_text=_appended(reason),
+            error_text=_appended(reason or ""),
         )
         return failed or await self._refused(
             run_id, "Only pending or running runs can be marked as failed."
