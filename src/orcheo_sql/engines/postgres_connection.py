@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import select
 import socket
@@ -38,6 +39,14 @@ SESSION = (
 TRANSACTION = (
     "SELECT set_config('statement_timeout', $1, true), set_config('lock_timeout', $2, true)"
 )
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Whether the pool's log entry tells anybody anything: not that an attempt ended because the database was closed."""
+    return not any(isinstance(arg, DatabaseClosedError) for arg in record.args or ())
+
+
+logging.getLogger("psycopg.pool").addFilter(_is_news)
 
 
 class Gate:
