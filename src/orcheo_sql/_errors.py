@@ -335,3 +335,10 @@ class ListenerNotCurrentError(RepositoryError):
 
 class ListenerLeaseLostError(RepositoryError):
     """The lease has expired or was taken over; nothing was changed."""
+
+
+# Tracebacks and logs show the names under which clients import them.
+for _error in [kind for kind in globals().values() if isinstance(kind, type)]:
+    if issubclass(_error, OrcheoSqlError):
+        _error.__module__ = "orcheo_sql"
+del _error

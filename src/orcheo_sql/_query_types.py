@@ -268,8 +268,8 @@ class Workflows(Protocol):
         input_conditions: Json | None,
         output_contains: Json | None,
         output_conditions: Json | None,
-        config_contains: Json | None,
-        config_conditions: Json | None,
+        metadata_contains: Json | None,
+        metadata_conditions: Json | None,
         limit: int,
     ) -> list[WorkflowRun]:
         """List runs, newest first."""
@@ -287,8 +287,8 @@ class Workflows(Protocol):
         input_conditions: Json | None,
         output_contains: Json | None,
         output_conditions: Json | None,
-        config_contains: Json | None,
-        config_conditions: Json | None,
+        metadata_contains: Json | None,
+        metadata_conditions: Json | None,
         limit: int,
     ) -> list[WorkflowRun]:
         """List the runs of one workflow, newest first."""
@@ -307,8 +307,8 @@ class Workflows(Protocol):
         input_conditions: Json | None,
         output_contains: Json | None,
         output_conditions: Json | None,
-        config_contains: Json | None,
-        config_conditions: Json | None,
+        metadata_contains: Json | None,
+        metadata_conditions: Json | None,
         limit: int,
     ) -> list[WorkflowRun]:
         """List the runs of one workflow that are in one state, newest first."""
@@ -325,8 +325,8 @@ class Workflows(Protocol):
         input_conditions: Json | None,
         output_contains: Json | None,
         output_conditions: Json | None,
-        config_contains: Json | None,
-        config_conditions: Json | None,
+        metadata_contains: Json | None,
+        metadata_conditions: Json | None,
         limit: int,
     ) -> list[WorkflowRun]:
         """List runs that are in one state, newest first."""
@@ -344,8 +344,8 @@ class Workflows(Protocol):
         input_conditions: Json | None,
         output_contains: Json | None,
         output_conditions: Json | None,
-        config_contains: Json | None,
-        config_conditions: Json | None,
+        metadata_contains: Json | None,
+        metadata_conditions: Json | None,
         limit: int,
     ) -> list[WorkflowRun]:
         """List runs by what triggered them and, optionally, their state, newest first."""
@@ -387,24 +387,24 @@ class Workflows(Protocol):
         """Create a pending run of an active workflow; without a config of its own it takes the version's. It keeps the retry policy of this moment; with :hand_off, it goes to the outbox as well. No row when the workflow is missing or archived, or the version is not one of its own."""
         ...
 
-    async def start_run(self, *, id: UUID, now: datetime, event: Json) -> WorkflowRun | None:
+    async def start_run(self, *, id: UUID, now: datetime | None, event: Json) -> WorkflowRun | None:
         """Move a pending run to running."""
         ...
 
     async def succeed_run(
-        self, *, id: UUID, output_payload: Json, now: datetime, event: Json, output_text: str
+        self, *, id: UUID, output_payload: Json, now: datetime | None, event: Json, output_text: str
     ) -> WorkflowRun | None:
         """Move a running run to succeeded and keep its output."""
         ...
 
     async def fail_run(
-        self, *, id: UUID, error: str | None, now: datetime, event: Json, error_text: str
+        self, *, id: UUID, error: str | None, now: datetime | None, event: Json, error_text: str
     ) -> WorkflowRun | None:
         """Move a pending or running run to failed and keep the reason."""
         ...
 
     async def cancel_run(
-        self, *, id: UUID, reason: str | None, now: datetime, event: Json, error_text: str
+        self, *, id: UUID, reason: str | None, now: datetime | None, event: Json, error_text: str
     ) -> WorkflowRun | None:
         """Move a pending or running run to cancelled and keep the reason, if any."""
         ...
@@ -523,9 +523,15 @@ class Workflows(Protocol):
         ...
 
     async def list_workflow_summaries(
-        self, *, include_archived: bool, after_at: datetime, after_id: UUID, limit: int
+        self, *, after_at: datetime, after_id: UUID, limit: int
     ) -> list[WorkflowSummary]:
-        """List what an overview shows: workflows with their latest version, without audit records and graphs."""
+        """List what an overview shows: active workflows with their latest version, without audit records and graphs."""
+        ...
+
+    async def list_workflow_summaries_with_archived(
+        self, *, after_at: datetime, after_id: UUID, limit: int
+    ) -> list[WorkflowSummary]:
+        """List what an overview shows: workflows, also archived ones, with their latest version, without audit records and graphs."""
         ...
 
     async def insert_workflow(
@@ -574,7 +580,7 @@ class Workflows(Protocol):
         ...
 
     async def publish_workflow(
-        self, *, id: UUID, require_login: bool, actor: str | None, now: datetime, event: Json
+        self, *, id: UUID, require_login: bool, actor: str | None, now: datetime | None, event: Json
     ) -> Workflow | None:
         """Make an active workflow public; no row when it is missing, archived or public already."""
         ...

@@ -20,7 +20,7 @@ CREATE TABLE cron_triggers (
     workflow_id TEXT NOT NULL PRIMARY KEY REFERENCES workflows (id) ON DELETE CASCADE,
     -- A schedule that is deleted and made anew is another one: it knows nothing of the runs of the former.
     schedule_id TEXT NOT NULL,
-    config TEXT NOT NULL,
+    config TEXT NOT NULL CHECK (json_valid(config)),
     allow_overlapping INTEGER NOT NULL CHECK (allow_overlapping IN (0, 1)),
     -- When to look at it next; the year 1 means that nothing has looked yet, NULL that it will never fire again.
     next_fire_at TEXT,
@@ -151,7 +151,9 @@ CREATE INDEX ix_listener_subscriptions__disabled ON listener_subscriptions (upda
 CREATE INDEX ix_listener_subscriptions__listener ON listener_subscriptions (listener_key);
 
 CREATE TRIGGER listener_subscriptions_spill_audit AFTER UPDATE OF audit_log ON listener_subscriptions
-WHEN json_array_length(NEW.audit_log) > 40
+WHEN
+    json_array_length(NEW.audit_log) > 40
+    OR length(NEW.audit_log) > 65536 AND json_array_length(NEW.audit_log) > 1
 BEGIN
     INSERT INTO audit_records (entity_id, seq, record)
     SELECT
@@ -159,14 +161,14 @@ BEGIN
         (SELECT coalesce(max(seq), 0) FROM audit_records WHERE entity_id = NEW.id) + kept.key + 1,
         kept.value
     FROM json_each(NEW.audit_log) AS kept
-    WHERE kept.key < json_array_length(NEW.audit_log) - 20;
+    WHERE kept.key < json_array_length(NEW.audit_log) - iif(length(NEW.audit_log) > 65536, 1, 20);
     UPDATE listener_subscriptions
     SET
         audit_log = (
             SELECT json_group_array(json(kept.value))
             FROM (
                 SELECT value FROM json_each(NEW.audit_log)
-                WHERE key >= json_array_length(NEW.audit_log) - 20 ORDER BY key
+                WHERE key >= json_array_length(NEW.audit_log) - iif(length(NEW.audit_log) > 65536, 1, 20) ORDER BY key
             ) AS kept
         )
     WHERE id = NEW.id;
@@ -217,7 +219,7 @@ BEGIN
         status = 'disabled',
         assigned_runtime = NULL,
         lease_expires_at = NULL,
-        updated_at = NEW.updated_at,
+        updated_at = max(updated_at, NEW.updated_at),
         audit_log = json_insert(
             audit_log, '$[#]', json_object(
                 'actor', json_extract(NEW.audit_log, '$[#-1].actor'),

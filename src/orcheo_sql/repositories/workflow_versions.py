@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 
 import msgspec
 
-from .._documents import encode_definition
+from .._documents import encode_definition, number_text
 from .._errors import (
     EncodingError,
     ValidationError,
@@ -32,7 +32,7 @@ from ..rules.listeners import (
 )
 from ..structs import VersionDiff
 from .base import DEFAULT_PAGE, LARGEST_PAGE, NO_LIMIT, as_uuid, audit_event
-from .workflow_catalog import WorkflowCatalog
+from .workflow_lists import WorkflowLists
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -53,7 +53,7 @@ class ListenerSync(TypedDict):
     disabled_event: dict[str, Any]
 
 
-class WorkflowVersions(WorkflowCatalog):
+class WorkflowVersions(WorkflowLists):
     """The part of `WorkflowRepository` about versions."""
 
     q: Workflows
@@ -156,13 +156,14 @@ class WorkflowVersions(WorkflowCatalog):
         """
         workflow_id = as_uuid(workflow_id, "workflow_id")
         limit = check_limit(limit, maximum=LARGEST_PAGE)
-        (after,) = decode_cursor("versions", cursor, (int,)) if cursor is not None else (0,)
+        kind = f"versions of {workflow_id}"
+        (after,) = decode_cursor(kind, cursor, (int,)) if cursor is not None else (0,)
         rows = await self.q.list_versions(
             workflow_id=workflow_id, after_version=after, limit=limit + 1
         )
         if not rows:
             await self._require_workflow(workflow_id)
-        return page_of(rows, limit, lambda v: encode_cursor("versions", v.version))
+        return page_of(rows, limit, lambda v: encode_cursor(kind, v.version))
 
     async def get_version_by_number(
         self, workflow_id: UUID, version_number: int
@@ -182,7 +183,7 @@ class WorkflowVersions(WorkflowCatalog):
         )
         if found is None:
             await self._require_workflow(workflow_id)
-            raise WorkflowVersionNotFoundError(f"v{version_number}")
+            raise WorkflowVersionNotFoundError(f"v{number_text(version_number)}")
         return found
 
     async def get_version(self, version_id: UUID) -> WorkflowVersion:
@@ -222,10 +223,14 @@ class WorkflowVersions(WorkflowCatalog):
             WorkflowVersionNotFoundError: it has no such version.
         """
         workflow_id = as_uuid(workflow_id, "workflow_id")
-        config, default, default_text = _run_config(runnable_config)
         number = _number(version_number)
         now = self._now()
-        event = audit_event(actor, "version_runnable_config_updated", now)
+        try:
+            config, default, default_text = _run_config(runnable_config)
+            event = audit_event(actor, "version_runnable_config_updated", now)
+        except ValidationError:
+            await self.get_version_by_number(workflow_id, version_number)  # missing comes first
+            raise
         updated = number and await self.q.update_version_runnable_config(
             workflow_id=workflow_id,
             version=number,
@@ -237,7 +242,7 @@ class WorkflowVersions(WorkflowCatalog):
         )
         if not updated:
             await self._require_workflow(workflow_id)
-            raise WorkflowVersionNotFoundError(f"v{version_number}")
+            raise WorkflowVersionNotFoundError(f"v{number_text(version_number)}")
         return updated
 
     async def diff_versions(
@@ -257,7 +262,7 @@ class WorkflowVersions(WorkflowCatalog):
         for number in (base_version, target_version):
             if number not in graphs:
                 await self._require_workflow(workflow_id)
-                raise WorkflowVersionNotFoundError(f"v{number}")
+                raise WorkflowVersionNotFoundError(f"v{number_text(number)}")
         diff = diff_graphs(
             graphs[base_version], graphs[target_version], base_version, target_version
         )

@@ -27,6 +27,7 @@ WHERE w.id = :workflow_id;
 -- policy of this moment; with :hand_off, it goes to the outbox as well.
 -- No row when the workflow is missing or archived, or the version is not one of its own.
 -- Returns: WorkflowRun
+-- Locks: the workflow against being archived until the run is committed; nothing else waits for it.
 -- Differs: SQLite writes payload and search row with statements of their own, PostgreSQL in CTEs.
 WITH eligible AS (
     SELECT
@@ -36,6 +37,7 @@ WITH eligible AS (
     FROM workflows AS w
     INNER JOIN workflow_versions AS v ON v.workflow_id = w.id
     WHERE w.id = :workflow_id AND NOT w.is_archived AND v.id = :workflow_version_id
+    FOR KEY SHARE OF w
 ),
 r AS (
     INSERT INTO workflow_runs (
@@ -76,7 +78,7 @@ UPDATE workflow_runs
 SET
     status = 'running',
     started_at = :now,
-    updated_at = :now,
+    updated_at = greatest(updated_at, :now),
     audit_log = audit_log || :event::jsonb
 WHERE id = :id AND status = 'pending'
 RETURNING
@@ -95,7 +97,7 @@ WITH r AS (
         status = 'succeeded',
         completed_at = :now,
         error = NULL,
-        updated_at = :now,
+        updated_at = greatest(updated_at, :now),
         audit_log = audit_log || :event::jsonb
     WHERE id = :id AND status = 'running'
     RETURNING
@@ -119,6 +121,7 @@ INNER JOIN workflow_run_inputs AS i ON i.run_id = r.id;
 -- name: fail_run(id, error, now, event, error_text)^
 -- Move a pending or running run to failed and keep the reason.
 -- Returns: WorkflowRun
+-- Null: error (the caller does not say why)
 -- Differs: SQLite writes the search row with a second statement, PostgreSQL in a CTE.
 WITH r AS (
     UPDATE workflow_runs
@@ -126,7 +129,7 @@ WITH r AS (
         status = 'failed',
         completed_at = :now,
         error = :error,
-        updated_at = :now,
+        updated_at = greatest(updated_at, :now),
         audit_log = audit_log || :event::jsonb
     WHERE id = :id AND status IN ('pending', 'running')
     RETURNING
@@ -154,7 +157,7 @@ WITH r AS (
         status = 'cancelled',
         completed_at = :now,
         error = :reason,
-        updated_at = :now,
+        updated_at = greatest(updated_at, :now),
         audit_log = audit_log || :event::jsonb
     WHERE id = :id AND status IN ('pending', 'running')
     RETURNING
@@ -175,10 +178,12 @@ INNER JOIN workflow_run_inputs AS i ON i.run_id = r.id;
 -- name: prune_runs(created_before, limit)!
 -- Delete up to :limit finished runs that were created before a time, oldest first, with all that belongs to them.
 -- Index: ix_workflow_runs__created in order
+-- Differs: SQLite has one writer; here, two that prune at once take different runs.
 DELETE FROM workflow_runs
 WHERE id IN (
     SELECT id FROM workflow_runs
     WHERE created_at < :created_before AND status IN ('succeeded', 'failed', 'cancelled')
     ORDER BY created_at, id
     LIMIT :limit
+    FOR UPDATE SKIP LOCKED
 );
