@@ -44,8 +44,8 @@ class Workflows(Protocol):
         """List the audit trail of a workflow, version, run or listener subscription, oldest first."""
         ...
 
-    async def get_cron_trigger(self, *, workflow_id: UUID) -> str | None:
-        """Get the config of a workflow's schedule, as it is stored."""
+    async def get_schedule(self, *, workflow_id: UUID) -> CronSchedule | None:
+        """Get the schedule of a workflow."""
         ...
 
     async def put_cron_trigger(

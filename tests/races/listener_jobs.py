@@ -110,7 +110,7 @@ async def create_versions(member: Member, workflow: UUID, count: int) -> list[st
 async def redeploy_or_archive_or_set_active(
     member: Member, rounds: list[tuple[UUID, UUID]]
 ) -> list[str]:
-    """One replaces the subscription of a round or archives its workflow, while all others set it active."""
+    """One replaces the subscription of a round or archives its workflow; all others set it active and deliver events."""
     workflows, outcomes = member.db.workflows, []
     for number, (workflow, subscription) in enumerate(rounds):
         member.meet()
@@ -121,7 +121,9 @@ async def redeploy_or_archive_or_set_active(
             else:
                 await change(member.db, workflow, is_archived=True)
             continue
-        for _ in range(4):
+        for event in range(4):
+            key = f"{member.number}/{event}"
+            outcomes.append(await attempt(dispatch(member.db, subscription, key)))
             done = workflows.update_listener_subscription_status(
                 subscription, status=ACTIVE, actor="ops"
             )

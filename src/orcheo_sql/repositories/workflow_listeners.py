@@ -23,8 +23,8 @@ from .base import (
     as_uuid,
     audit_event,
 )
-from .workflow_catalog import position
 from .workflow_listener_runtime import WorkflowListenerRuntime, not_current
+from .workflow_lists import position
 from .workflow_versions import ListenerSync, as_mapping
 
 if TYPE_CHECKING:
@@ -62,11 +62,10 @@ class WorkflowListeners(WorkflowListenerRuntime):
     ) -> Page[ListenerSubscription]:
         """Return up to `limit` (at most 1000) of the same subscriptions, oldest first, from a cursor on."""
         limit = check_limit(limit, maximum=LARGEST_PAGE)
-        after_at, after_id = position("listeners", cursor, EARLIEST, LOWEST_ID)
+        kind = f"listeners of {workflow_id}, {only_served}"
+        after_at, after_id = position(kind, cursor, EARLIEST, LOWEST_ID)
         rows = await self._subscriptions(workflow_id, only_served, after_at, after_id, limit + 1)
-        return page_of(
-            rows, limit, lambda found: encode_cursor("listeners", found.created_at, found.id)
-        )
+        return page_of(rows, limit, lambda found: encode_cursor(kind, found.created_at, found.id))
 
     async def _subscriptions(
         self,

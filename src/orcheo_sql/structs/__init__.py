@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from orcheo_sql.structs.base import AuditedEntity, AuditRecord, Record, utc_now
-from orcheo_sql.structs.cron_rows import CronSchedule, DueSchedule
+from orcheo_sql.structs.cron_rows import CronSchedule, CronScheduleState, DueSchedule
 from orcheo_sql.structs.listener_rows import LeasedListener, ListenerState, StoredCursor
 from orcheo_sql.structs.listeners import (
     ListenerCursor,
@@ -50,6 +50,7 @@ __all__ = [
     "ChatKitSupportedModel",
     "CronMisfirePolicy",
     "CronSchedule",
+    "CronScheduleState",
     "CronTriggerConfig",
     "DueSchedule",
     "LeasedListener",

@@ -1,19 +1,34 @@
 """Schedules as dispatchers and operators see them."""
 
 from datetime import datetime
-from typing import Literal
+from enum import StrEnum
+from typing import Any
 from uuid import UUID
 
 from orcheo_sql.structs.base import Record
 
 
+class CronScheduleState(StrEnum):
+    """Whether dispatchers look at a schedule."""
+
+    ACTIVE = "active"
+    PAUSED = "paused"
+    """Until somebody resumes it."""
+    SUSPENDED = "suspended"
+    """Its workflow is archived."""
+    SET_ASIDE = "set_aside"
+    """It could not be dispatched, and would not be next time; until somebody resumes or configures it."""
+    ENDED = "ended"
+    """It will never fire again."""
+
+
 class DueSchedule(Record, frozen=True, kw_only=True):
-    """A schedule to look at. Its config is still text: one that can't be read must not hide the others."""
+    """A schedule to look at. Its config is still a document: one that breaks a rule must not hide the others."""
 
     workflow_id: UUID
     schedule_id: UUID
-    config: str
-    next_fire_at: datetime
+    config: dict[str, Any]
+    next_fire_at: datetime | None
     counted_from: datetime
     revision: int
     created_at: datetime
@@ -25,11 +40,10 @@ class CronSchedule(Record, frozen=True, kw_only=True):
 
     workflow_id: UUID
     workflow_name: str
-    config: str
-    """JSON, as stored."""
-    state: Literal["active", "paused", "suspended", "set_aside", "ended"]
-    """Suspended: its workflow is archived. Set aside: it could not be dispatched, see `reason`. Ended: it never fires again."""
+    config: dict[str, Any]
+    state: CronScheduleState
     reason: str | None
+    """Why it was set aside."""
     next_fire_at: datetime | None
     """The year 1 until a dispatcher has looked at it for the first time."""
     last_dispatched_at: datetime | None

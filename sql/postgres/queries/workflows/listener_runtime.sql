@@ -14,7 +14,7 @@ SET
     assigned_runtime = :runtime_id,
     lease_expires_at = :expires_at,
     lease_epoch = lease_epoch + CASE WHEN assigned_runtime = :runtime_id AND lease_expires_at > :now THEN 0 ELSE 1 END,
-    updated_at = CASE WHEN assigned_runtime = :runtime_id THEN updated_at ELSE :now END,
+    updated_at = CASE WHEN assigned_runtime = :runtime_id THEN updated_at ELSE greatest(updated_at, :now) END,
     audit_log = CASE
         WHEN assigned_runtime = :runtime_id THEN audit_log
         ELSE audit_log || :event::jsonb
@@ -54,7 +54,7 @@ UPDATE listener_subscriptions
 SET
     assigned_runtime = NULL,
     lease_expires_at = NULL,
-    updated_at = :now,
+    updated_at = greatest(updated_at, :now),
     audit_log = audit_log || :event::jsonb
 WHERE id = :id AND assigned_runtime = :runtime_id
 RETURNING
@@ -102,16 +102,22 @@ RETURNING listeners.cursor;
 -- Returns: WorkflowRun
 -- Index: listener_subscriptions_pkey, workflows_pkey, workflow_versions_pkey
 -- Null: runtime_id, epoch
--- Differs: SQLite takes a statement for each table, PostgreSQL a CTE; and it locks the subscription.
-WITH target AS (
+-- Differs: SQLite takes a statement for each table, PostgreSQL a CTE; and it locks.
+-- Locks: the workflow against being archived, then the subscription, until the run is committed.
+WITH eligible AS (
+    SELECT w.id
+    FROM workflows AS w
+    WHERE w.id = (SELECT s.workflow_id FROM listener_subscriptions AS s WHERE s.id = :id) AND NOT w.is_archived
+    FOR KEY SHARE OF w
+),
+target AS (
     SELECT s.id, s.listener_key, s.workflow_id, s.workflow_version_id, v.default_run_config, v.default_run_text
-    FROM listener_subscriptions AS s
-    INNER JOIN workflows AS w ON w.id = s.workflow_id
+    FROM eligible
+    INNER JOIN listener_subscriptions AS s ON s.workflow_id = eligible.id
     INNER JOIN workflow_versions AS v ON v.id = s.workflow_version_id
     WHERE
         s.id = :id
         AND s.status = 'active'
-        AND NOT w.is_archived
         AND (
             :runtime_id::text IS NULL
             OR (s.assigned_runtime = :runtime_id AND s.lease_epoch = :epoch AND s.lease_expires_at > :now)

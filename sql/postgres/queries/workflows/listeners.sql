@@ -117,7 +117,7 @@ replaced AS (
         status = 'disabled',
         assigned_runtime = NULL,
         lease_expires_at = NULL,
-        updated_at = :now,
+        updated_at = greatest(updated_at, :now),
         audit_log = audit_log || :disabled_event::jsonb
     WHERE
         workflow_id = :workflow_id
@@ -151,7 +151,7 @@ ON CONFLICT (id) DO UPDATE
         assigned_runtime = NULL,
         lease_expires_at = NULL,
         last_error = NULL,
-        updated_at = excluded.updated_at,
+        updated_at = greatest(listener_subscriptions.updated_at, excluded.updated_at),
         audit_log = listener_subscriptions.audit_log || excluded.audit_log
 RETURNING id;
 
@@ -184,7 +184,7 @@ SET
     last_error = CASE
         WHEN :status::text <> 'active' THEN coalesce(:last_error::text, listener_subscriptions.last_error)
     END,
-    updated_at = :now,
+    updated_at = greatest(listener_subscriptions.updated_at, :now),
     audit_log = listener_subscriptions.audit_log || :event::jsonb
 FROM target
 WHERE listener_subscriptions.id = target.id

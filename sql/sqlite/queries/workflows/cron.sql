@@ -1,11 +1,23 @@
--- Cron schedules. A dispatcher lists what is due, computes in Python what is to fire, and fires it: each change asks for
--- the revision that was listed, so that of any number of dispatchers one gets it, and the others change nothing.
+-- Cron schedules. A dispatcher lists what is due, computes in Python what is to fire, and fires it: each change asks
+-- for the revision that was listed, so that of any number of dispatchers one gets it, and the others change nothing.
 
--- name: get_cron_trigger(workflow_id)$
--- Get the config of a workflow's schedule, as it is stored.
--- Returns: str
+-- name: get_schedule(workflow_id)^
+-- Get the schedule of a workflow.
+-- Returns: CronSchedule
 -- Index: sqlite_autoindex_cron_triggers_1
-SELECT config FROM cron_triggers WHERE workflow_id = :workflow_id;
+SELECT
+    t.workflow_id, w.name AS workflow_name, t.config,
+    CASE
+        WHEN t.is_suspended THEN 'suspended'
+        WHEN t.is_paused THEN 'paused'
+        WHEN t.set_aside_reason IS NOT NULL THEN 'set_aside'
+        WHEN t.next_fire_at IS NULL THEN 'ended'
+        ELSE 'active'
+    END AS state,
+    t.set_aside_reason AS reason, t.next_fire_at, t.last_dispatched_at, t.created_at, t.updated_at
+FROM cron_triggers AS t
+INNER JOIN workflows AS w ON w.id = t.workflow_id
+WHERE t.workflow_id = :workflow_id;
 
 -- name: put_cron_trigger(workflow_id, schedule_id, config, allow_overlapping, unseen, now, event)$
 -- Set a workflow's schedule and record that in the workflow. A changed one counts from now on.
@@ -172,7 +184,8 @@ SET updated_at = max(updated_at, :now), audit_log = json_insert(audit_log, '$[#]
 WHERE id = :workflow_id;
 
 -- name: resume_schedule(workflow_id, unseen, now, event)$
--- Resume a schedule that is paused or set aside, from now on, and record that in the workflow; no row when it is neither.
+-- Resume a schedule that is paused or set aside, from now on, and record that in the workflow; no row when it is
+-- neither.
 -- Returns: UUID
 -- Index: sqlite_autoindex_cron_triggers_1
 -- Differs: SQLite writes the two rows with two statements, PostgreSQL in a CTE.

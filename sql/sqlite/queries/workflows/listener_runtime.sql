@@ -14,7 +14,7 @@ SET
     assigned_runtime = :runtime_id,
     lease_expires_at = :expires_at,
     lease_epoch = lease_epoch + CASE WHEN assigned_runtime = :runtime_id AND lease_expires_at > :now THEN 0 ELSE 1 END,
-    updated_at = CASE WHEN assigned_runtime = :runtime_id THEN updated_at ELSE :now END,
+    updated_at = CASE WHEN assigned_runtime = :runtime_id THEN updated_at ELSE max(updated_at, :now) END,
     audit_log = CASE
         WHEN assigned_runtime = :runtime_id THEN audit_log
         ELSE json_insert(audit_log, '$[#]', json(:event))
@@ -54,7 +54,7 @@ UPDATE listener_subscriptions
 SET
     assigned_runtime = NULL,
     lease_expires_at = NULL,
-    updated_at = :now,
+    updated_at = max(updated_at, :now),
     audit_log = json_insert(audit_log, '$[#]', json(:event))
 WHERE id = :id AND assigned_runtime = :runtime_id
 RETURNING
@@ -98,7 +98,8 @@ RETURNING cursor;
 -- Returns: WorkflowRun
 -- Index: sqlite_autoindex_listener_subscriptions_1, sqlite_autoindex_workflows_1, sqlite_autoindex_workflow_versions_1
 -- Null: runtime_id, epoch
--- Differs: SQLite takes a statement for each table, PostgreSQL a CTE; and it locks the subscription.
+-- Differs: SQLite takes a statement for each table, PostgreSQL a CTE; and it locks.
+-- Locks: the workflow against being archived, then the subscription, until the run is committed.
 INSERT INTO workflow_runs (
     id, workflow_id, workflow_version_id, status, triggered_by, created_at, updated_at, audit_log, retry_policy
 )

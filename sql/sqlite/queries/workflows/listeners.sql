@@ -108,7 +108,7 @@ SET
     status = 'disabled',
     assigned_runtime = NULL,
     lease_expires_at = NULL,
-    updated_at = :now,
+    updated_at = max(updated_at, :now),
     audit_log = json_insert(audit_log, '$[#]', json(:disabled_event))
 WHERE
     workflow_id = :workflow_id
@@ -139,7 +139,7 @@ SET
     assigned_runtime = NULL,
     lease_expires_at = NULL,
     last_error = NULL,
-    updated_at = excluded.updated_at,
+    updated_at = max(listener_subscriptions.updated_at, excluded.updated_at),
     audit_log = json_insert(listener_subscriptions.audit_log, '$[#]', json(:synced_event))
 RETURNING id;
 
@@ -156,7 +156,7 @@ SET
     assigned_runtime = NULL,
     lease_expires_at = NULL,
     last_error = CASE WHEN :status <> 'active' THEN coalesce(:last_error, last_error) END,
-    updated_at = :now,
+    updated_at = max(updated_at, :now),
     audit_log = json_insert(audit_log, '$[#]', json(:event))
 WHERE
     id = :id
