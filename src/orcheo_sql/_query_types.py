@@ -18,13 +18,19 @@ from ._search import SearchQuery
 from .structs import (
     AuditEntry,
     CronSchedule,
+    DueRetry,
     DueSchedule,
     LeasedListener,
     ListenerState,
     ListenerSubscription,
+    OutboxCounts,
+    OutboxEntry,
+    RetryState,
     RunEligibility,
+    RunRetry,
     RunStatusCounts,
     StoredCursor,
+    StoredRetryPolicy,
     Workflow,
     WorkflowRun,
     WorkflowSummary,
@@ -258,6 +264,102 @@ class Workflows(Protocol):
         """Delete up to :limit subscriptions that were disabled before a time, oldest first; the current ones of archived workflows stay, as do the listeners with their cursors."""
         ...
 
+    async def insert_manual_runs(
+        self,
+        *,
+        workflow_id: UUID,
+        runs: Json,
+        count: int,
+        triggered_by: str,
+        now: datetime,
+        event: Json,
+    ) -> list[WorkflowRun]:
+        """Create pending runs of an active workflow: :runs is a list of objects with id, workflow_version_id (null for the latest), input_payload and search_text. No row when the workflow is missing or archived, or one of the versions is not one of its own: then none is created."""
+        ...
+
+    async def claim_outbox(
+        self, *, claim_id: UUID, consumer: str, now: datetime, lease_until: datetime, limit: int
+    ) -> list[OutboxEntry]:
+        """Lease up to :limit runs that are offered, oldest first, to one consumer."""
+        ...
+
+    async def acknowledge_outbox(self, *, entries: Json) -> int:
+        """Delete the rows of these claims, and no others: :entries is a list of objects with run_id and claim_id."""
+        ...
+
+    async def release_outbox(self, *, entries: Json, available_at: datetime) -> int:
+        """Offer the rows of these claims again, from a time on."""
+        ...
+
+    async def sweep_outbox(self, *, created_before: datetime, now: datetime, limit: int) -> int:
+        """Offer up to :limit runs again that went to the outbox, are not there any more, and are pending since before a time."""
+        ...
+
+    async def list_outbox(
+        self, *, after_at: datetime, after_id: UUID, limit: int
+    ) -> list[OutboxEntry]:
+        """List the rows by the time from which they are offered; that of a claimed one is the end of its lease."""
+        ...
+
+    async def count_outbox(self, *, now: datetime) -> OutboxCounts | None:
+        """Count what is offered and what is claimed."""
+        ...
+
+    async def get_retry_policy(self, *, workflow_id: UUID) -> StoredRetryPolicy | None:
+        """Get the retry policy of a workflow, null when it has none of its own; no row when the workflow is missing."""
+        ...
+
+    async def put_retry_policy(
+        self, *, workflow_id: UUID, config: Json, now: datetime, event: Json
+    ) -> UUID | None:
+        """Give a workflow its next retry policy and record that in the workflow. Runs that exist keep theirs. No row when the workflow is missing, or has this policy already."""
+        ...
+
+    async def get_retry_state(self, *, run_id: UUID) -> RetryState | None:
+        """Tell what a decision to try a run again depends on: the policy it was created under, and the decisions of its chain."""
+        ...
+
+    async def insert_retry(
+        self,
+        *,
+        first_run_id: UUID,
+        retry_number: int,
+        failed_run_id: UUID,
+        scheduled_for: datetime,
+        delay_seconds: float,
+        now: datetime,
+    ) -> int | None:
+        """Decide to try a run again; a decision about it that still waits gives way. No row when the number is taken: another decision of the chain was made at the same time."""
+        ...
+
+    async def list_due_retries(
+        self, *, now: datetime, after_at: datetime, after_id: UUID, after_number: int, limit: int
+    ) -> list[DueRetry]:
+        """List the decisions that are due and whose run has ended, of workflows that are not archived. Left out are those whose schedule forbids overlap while a run of it has not ended."""
+        ...
+
+    async def drop_retry(self, *, first_run_id: UUID, retry_number: int) -> int:
+        """Give up a decision whose run did not fail after all."""
+        ...
+
+    async def dispatch_retry(
+        self,
+        *,
+        id: UUID,
+        first_run_id: UUID,
+        retry_number: int,
+        schedule_revision: int | None,
+        now: datetime,
+        event: Json,
+        search_text: str,
+    ) -> WorkflowRun | None:
+        """Create the run that tries a failed one again: same version, input, config and policy, linked by its decision. No row when another dispatcher has done so, the run has not failed, its workflow is archived, or (given a revision) its schedule has changed: a run of it that forbids overlap may have begun."""
+        ...
+
+    async def list_run_retries(self, *, run_id: UUID) -> list[RunRetry]:
+        """List the decisions of the chain that a run belongs to, in their order."""
+        ...
+
     async def list_runs(
         self,
         *,
@@ -435,6 +537,20 @@ class Workflows(Protocol):
         limit: int,
     ) -> list[WorkflowRun]:
         """Find runs, of one workflow or of all, by the words of trigger, name, tags, input, output and error."""
+        ...
+
+    async def fail_stale_runs(
+        self,
+        *,
+        status: str,
+        updated_before: datetime,
+        reason: str | None,
+        now: datetime | None,
+        event: Json,
+        limit: int,
+        error_text: str,
+    ) -> list[WorkflowRun]:
+        """Mark up to :limit runs as failed that have been in one unfinished state, unchanged, since before a time."""
         ...
 
     async def get_version(self, *, id: UUID) -> WorkflowVersion | None:

@@ -6,6 +6,8 @@
 ALTER TABLE workflow_runs
 -- The number of the retry policy in force when the run was created; NULL is the default policy.
 ADD COLUMN retry_policy bigint,
+-- Whether it went to the outbox when it was created: if it is pending and not there, nobody is at it.
+ADD COLUMN is_handed_off boolean NOT NULL DEFAULT FALSE,
 -- Of a run that a schedule started (or a retry of one): the schedule, and the occurrence that the run is.
 ADD COLUMN schedule_id uuid,
 ADD COLUMN scheduled_for timestamptz;

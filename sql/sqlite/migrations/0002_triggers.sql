@@ -5,6 +5,8 @@
 
 -- The number of the retry policy in force when the run was created; NULL is the default policy.
 ALTER TABLE workflow_runs ADD COLUMN retry_policy INTEGER;
+-- Whether it went to the outbox when it was created: if it is pending and not there, nobody is at it.
+ALTER TABLE workflow_runs ADD COLUMN is_handed_off INTEGER NOT NULL DEFAULT 0 CHECK (is_handed_off IN (0, 1));
 -- Of a run that a schedule started (or a retry of one): the schedule, and the occurrence that the run is.
 ALTER TABLE workflow_runs ADD COLUMN schedule_id TEXT;
 ALTER TABLE workflow_runs ADD COLUMN scheduled_for TEXT;

@@ -184,7 +184,7 @@ class WorkflowRuns(WorkflowRunLists):
             output_payload=payload,
             now=now,
             event=audit_event(actor, "run_succeeded", now),
-            output_text=_appended(msgspec.json.decode(str(payload))),
+            output_text=appended_text(msgspec.json.decode(str(payload))),
         )
         return done or await self._refused(run_id, "Only running runs can be marked as succeeded.")
 
@@ -203,7 +203,7 @@ class WorkflowRuns(WorkflowRunLists):
             error=reason,
             now=now,
             event=audit_event(actor, "run_failed", now, error=reason),
-            error_text=_appended(reason or ""),
+            error_text=appended_text(reason or ""),
         )
         return failed or await self._refused(
             run_id, "Only pending or running runs can be marked as failed."
@@ -226,7 +226,7 @@ class WorkflowRuns(WorkflowRunLists):
             reason=why,
             now=now,
             event=audit_event(actor, "run_cancelled", now, **({"reason": why} if why else {})),
-            error_text=_appended(why or ""),
+            error_text=appended_text(why or ""),
         )
         return cancelled or await self._refused(
             run_id, "Cannot cancel a run that is already completed."
@@ -244,7 +244,7 @@ def _payload(value: object, name: str) -> dict[str, Any]:
     return dict(value)
 
 
-def _appended(value: Any) -> str:
+def appended_text(value: Any) -> str:
     """Return search text to put behind what a run is found by already; empty when there is nothing to add."""
     words = search_text(value)
     return f" {BOUNDARY} {words}" if words else ""

@@ -87,11 +87,11 @@ class WorkflowVersions(WorkflowLists):
         """
         workflow_id, version_id = as_uuid(workflow_id, "workflow_id"), uuid4()
         document = as_mapping(graph, "graph")
-        encoded = encode_definition(document, name="graph")
         config, default, default_text = _run_config(runnable_config or None)
         now = self._now()
+        encoded = encode_definition(document, name="graph")
         details = encode_definition(as_mapping(metadata, "metadata"), name="metadata")
-        author = require_text(created_by, "created_by")
+        author, text = require_text(created_by, "created_by"), optional_text(notes, "notes")
         event = audit_event(author, "version_created", now)
         sync: ListenerSync = self._listener_sync(encoded, workflow_id, version_id, author, now)
         # Two statements: only the second sees which listeners were served when the first got the workflow's row.
@@ -105,7 +105,7 @@ class WorkflowVersions(WorkflowLists):
                 default_run_config=default,
                 default_run_text=default_text,
                 created_by=author,
-                notes=optional_text(notes, "notes"),
+                notes=text,
                 now=now,
                 event=event,
                 graph_text=search_text(document),

@@ -4,6 +4,15 @@ from __future__ import annotations
 
 from orcheo_sql.structs.base import AuditedEntity, AuditRecord, Record, utc_now
 from orcheo_sql.structs.cron_rows import CronSchedule, CronScheduleState, DueSchedule
+from orcheo_sql.structs.dispatch_rows import (
+    DueRetry,
+    OutboxCounts,
+    OutboxEntry,
+    RetryState,
+    RunRetry,
+    RunRetryStatus,
+    StoredRetryPolicy,
+)
 from orcheo_sql.structs.listener_rows import LeasedListener, ListenerState, StoredCursor
 from orcheo_sql.structs.listeners import (
     ListenerCursor,
@@ -52,6 +61,7 @@ __all__ = [
     "CronSchedule",
     "CronScheduleState",
     "CronTriggerConfig",
+    "DueRetry",
     "DueSchedule",
     "LeasedListener",
     "ListenerCursor",
@@ -66,13 +76,19 @@ __all__ = [
     "ManualDispatchItem",
     "ManualDispatchRequest",
     "ManualDispatchRun",
+    "OutboxCounts",
+    "OutboxEntry",
     "RateLimitConfig",
     "Record",
     "RetryDecision",
     "RetryPolicyConfig",
+    "RetryState",
     "RunEligibility",
+    "RunRetry",
+    "RunRetryStatus",
     "RunStatusCounts",
     "StoredCursor",
+    "StoredRetryPolicy",
     "VersionDiff",
     "WebhookRequest",
     "WebhookTriggerConfig",

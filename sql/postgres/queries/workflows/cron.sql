@@ -138,13 +138,13 @@ moved AS (
 r AS (
     INSERT INTO workflow_runs (
         id, workflow_id, workflow_version_id, status, triggered_by, created_at, updated_at, audit_log, retry_policy,
-        schedule_id, scheduled_for
+        is_handed_off, schedule_id, scheduled_for
     )
     SELECT
         :id, eligible.workflow_id, eligible.workflow_version_id, 'pending', 'cron',
         :now::timestamptz, :now::timestamptz, jsonb_build_array(:event::jsonb),
         (SELECT max(p.number) FROM retry_policies AS p WHERE p.workflow_id = eligible.workflow_id),
-        moved.schedule_id, :scheduled_for
+        TRUE, moved.schedule_id, :scheduled_for
     FROM eligible
     CROSS JOIN moved
     RETURNING

@@ -134,12 +134,13 @@ remembered AS (
 ),
 r AS (
     INSERT INTO workflow_runs (
-        id, workflow_id, workflow_version_id, status, triggered_by, created_at, updated_at, audit_log, retry_policy
+        id, workflow_id, workflow_version_id, status, triggered_by, created_at, updated_at, audit_log, retry_policy,
+        is_handed_off
     )
     SELECT
         :run_id, target.workflow_id, target.workflow_version_id, 'pending', 'listener',
         :now::timestamptz, :now::timestamptz, jsonb_build_array(:event::jsonb),
-        (SELECT max(p.number) FROM retry_policies AS p WHERE p.workflow_id = target.workflow_id)
+        (SELECT max(p.number) FROM retry_policies AS p WHERE p.workflow_id = target.workflow_id), TRUE
     FROM target
     INNER JOIN remembered ON remembered.listener_key = target.listener_key
     RETURNING

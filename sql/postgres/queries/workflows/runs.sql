@@ -41,12 +41,13 @@ WITH eligible AS (
 ),
 r AS (
     INSERT INTO workflow_runs (
-        id, workflow_id, workflow_version_id, status, triggered_by, created_at, updated_at, audit_log, retry_policy
+        id, workflow_id, workflow_version_id, status, triggered_by, created_at, updated_at, audit_log, retry_policy,
+        is_handed_off
     )
     SELECT
         :id, workflow_id, workflow_version_id, 'pending', :triggered_by,
         :now::timestamptz, :now::timestamptz, jsonb_build_array(:event::jsonb),
-        (SELECT max(p.number) FROM retry_policies AS p WHERE p.workflow_id = eligible.workflow_id)
+        (SELECT max(p.number) FROM retry_policies AS p WHERE p.workflow_id = eligible.workflow_id), :hand_off
     FROM eligible
     RETURNING
         id, created_at, updated_at, audit_log, workflow_version_id, status, triggered_by, started_at, completed_at,

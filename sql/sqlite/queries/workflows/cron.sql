@@ -102,12 +102,12 @@ WHERE workflow_id = :workflow_id AND revision = :revision;
 -- Differs: SQLite writes each table with a statement of its own, PostgreSQL in CTEs.
 INSERT INTO workflow_runs (
     id, workflow_id, workflow_version_id, status, triggered_by, created_at, updated_at, audit_log, retry_policy,
-    schedule_id, scheduled_for
+    is_handed_off, schedule_id, scheduled_for
 )
 SELECT
     :id, w.id, v.id, 'pending', 'cron', :now, :now, json_array(json(:event)),
     (SELECT max(p.number) FROM retry_policies AS p WHERE p.workflow_id = w.id),
-    t.schedule_id, :scheduled_for
+    1, t.schedule_id, :scheduled_for
 FROM workflows AS w
 INNER JOIN workflow_versions AS v ON v.workflow_id = w.id
 INNER JOIN cron_triggers AS t ON t.workflow_id = w.id

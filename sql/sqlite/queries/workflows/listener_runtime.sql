@@ -101,11 +101,12 @@ RETURNING cursor;
 -- Differs: SQLite takes a statement for each table, PostgreSQL a CTE; and it locks.
 -- Locks: the workflow against being archived, then the subscription, until the run is committed.
 INSERT INTO workflow_runs (
-    id, workflow_id, workflow_version_id, status, triggered_by, created_at, updated_at, audit_log, retry_policy
+    id, workflow_id, workflow_version_id, status, triggered_by, created_at, updated_at, audit_log, retry_policy,
+    is_handed_off
 )
 SELECT
     :run_id, w.id, s.workflow_version_id, 'pending', 'listener', :now, :now, json_array(json(:event)),
-    (SELECT max(p.number) FROM retry_policies AS p WHERE p.workflow_id = w.id)
+    (SELECT max(p.number) FROM retry_policies AS p WHERE p.workflow_id = w.id), 1
 FROM listener_subscriptions AS s
 INNER JOIN workflows AS w ON w.id = s.workflow_id
 LEFT JOIN listener_dedupe AS d ON d.listener_key = s.listener_key AND d.dedupe_key = :dedupe_key

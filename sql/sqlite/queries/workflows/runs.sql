@@ -30,11 +30,12 @@ WHERE w.id = :workflow_id;
 -- Locks: the workflow against being archived until the run is committed; nothing else waits for it.
 -- Differs: SQLite writes payload and search row with statements of their own, PostgreSQL in CTEs.
 INSERT INTO workflow_runs (
-    id, workflow_id, workflow_version_id, status, triggered_by, created_at, updated_at, audit_log, retry_policy
+    id, workflow_id, workflow_version_id, status, triggered_by, created_at, updated_at, audit_log, retry_policy,
+    is_handed_off
 )
 SELECT
     :id, w.id, v.id, 'pending', :triggered_by, :now, :now, json_array(json(:event)),
-    (SELECT max(p.number) FROM retry_policies AS p WHERE p.workflow_id = w.id)
+    (SELECT max(p.number) FROM retry_policies AS p WHERE p.workflow_id = w.id), :hand_off
 FROM workflows AS w
 INNER JOIN workflow_versions AS v ON v.workflow_id = w.id
 WHERE w.id = :workflow_id AND NOT w.is_archived AND v.id = :workflow_version_id
