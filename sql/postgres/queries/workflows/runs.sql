@@ -179,8 +179,8 @@ INNER JOIN workflow_run_inputs AS i ON i.run_id = r.id;
 -- name: prune_runs(created_before, limit)!
 -- Delete up to :limit finished runs that were created before a time, oldest first, with all that belongs to them.
 -- Index: ix_workflow_runs__created in order
--- Differs: SQLite has one writer; here, two that prune at once take different runs. In a CTE, which is looked at once: as a
--- subquery it may be run for each row, and lock other runs each time.
+-- Differs: SQLite has one writer; here, two that prune at once take different runs. In a CTE, which is run once: a
+-- subquery may be run for each row, and lock other runs each time.
 WITH prunable AS MATERIALIZED (
     SELECT id FROM workflow_runs
     WHERE created_at < :created_before AND status IN ('succeeded', 'failed', 'cancelled')
