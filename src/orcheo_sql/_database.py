@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from ._catalog import load_catalog
@@ -16,6 +17,7 @@ from ._errors import (
 )
 from ._migrate import VERSION_QUERY, Migrator
 from ._queries import bound_classes
+from ._sealing import Sealer, derived_key, key_file, random_key
 from ._transaction import Transaction, Unit, unit_of
 from .engines.base import DatabaseHealth, Observation
 from .engines.waiting import Backoff
@@ -93,6 +95,7 @@ class Database(Unit):
         self._observation = Observation(self.settings.slow_query_seconds, observer)
         self._engines: dict[Location, Engine] = {}
         self._query_classes: dict[str, Mapping[str, type[BoundQueries]]] = {}
+        self._sealers: dict[Location, Sealer] = {}
         self._is_open = False
         self._opening = asyncio.Lock()
 
@@ -220,6 +223,13 @@ class Database(Unit):
             engine, dsn=dsn.get_secret_value() if dsn and engine.dialect == "postgres" else None
         )
 
+    def sealer(self, subsystem: Subsystem) -> Sealer:
+        """Return what seals the secrets of a subsystem's database."""
+        location = self.settings.location(subsystem)
+        if location not in self._sealers:
+            self._sealers[location] = Sealer(partial(_load_key, self.settings, location))
+        return self._sealers[location]
+
     @property
     def current(self) -> Transaction | None:
         """The unit of work that is open in this task."""
@@ -251,6 +261,15 @@ class Database(Unit):
 @asynccontextmanager
 async def _no_guard() -> AsyncIterator[None]:
     yield
+
+
+def _load_key(settings: Settings, location: Location) -> bytes | None:
+    """Return the key of a database's secrets: the one that is set, or else one that the database's file has beside it."""
+    if settings.vault_encryption_key is not None:
+        return derived_key(settings.vault_encryption_key.get_secret_value())
+    if location.path is not None:
+        return key_file(location.path.with_name(f"{location.path.name}.key"))
+    return random_key() if location.dialect == "sqlite" else None
 
 
 class _Direct:

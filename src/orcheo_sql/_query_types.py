@@ -31,6 +31,8 @@ from .structs import (
     RunStatusCounts,
     StoredCursor,
     StoredRetryPolicy,
+    StoredWebhook,
+    WebhookRefusal,
     Workflow,
     WorkflowRun,
     WorkflowSummary,
@@ -610,6 +612,58 @@ class Workflows(Protocol):
         event: Json,
     ) -> WorkflowVersion | None:
         """Replace the runnable config of one version; no row when there is no such version."""
+        ...
+
+    async def get_webhook(self, *, workflow_id: UUID) -> StoredWebhook | None:
+        """Get a workflow's webhook, if it has one, and what a run of it is created from; no row when the workflow is missing."""
+        ...
+
+    async def put_webhook(
+        self,
+        *,
+        workflow_id: UUID,
+        config: Json,
+        shared_secret: str | None,
+        hmac_secret: str | None,
+        revision: int,
+        clear_slots: bool,
+        now: datetime,
+        event: Json,
+    ) -> UUID | None:
+        """Set a workflow's webhook and record that in the workflow; with :clear_slots, past calls count no more. No row when the workflow is missing, or the webhook has another revision (0 for none) by now."""
+        ...
+
+    async def delete_webhook(self, *, workflow_id: UUID, now: datetime, event: Json) -> UUID | None:
+        """Turn a workflow's webhook off and forget all about it, and record that in the workflow; no row when it has none."""
+        ...
+
+    async def accept_webhook_call(
+        self,
+        *,
+        id: UUID,
+        workflow_id: UUID,
+        workflow_version_id: UUID,
+        revision: int,
+        digest: str | None,
+        signature_expires_at: datetime | None,
+        slot_limit: int | None,
+        counted_from: datetime | None,
+        input_payload: Json,
+        now: datetime,
+        event: Json,
+        search_text: str,
+    ) -> WorkflowRun | None:
+        """Accept a call: remember its signature, take a place of the rate limit and create its run, all or nothing. No row when the webhook has another revision, the signature was seen, no place is free, or the workflow is archived."""
+        ...
+
+    async def get_webhook_refusal(
+        self, *, workflow_id: UUID, digest: str | None, counted_from: datetime | None, now: datetime
+    ) -> WebhookRefusal | None:
+        """Tell why a call was not accepted; no row when the webhook is gone."""
+        ...
+
+    async def prune_webhook_signatures(self, *, now: datetime, limit: int) -> int:
+        """Forget up to :limit signatures that have expired."""
         ...
 
     async def get_workflow(self, *, id: UUID) -> Workflow | None:

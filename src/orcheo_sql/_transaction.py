@@ -60,6 +60,7 @@ class Unit:
         repository = WorkflowRepository(self._queries(Subsystem.WORKFLOWS), self)
         repository.listener_platforms = self._database.listener_platforms
         repository.credentials = self._database.credentials
+        repository.sealer = self._database.sealer(Subsystem.WORKFLOWS)
         return repository
 
 

@@ -37,6 +37,7 @@ from orcheo_sql.structs.triggers import (
     WebhookRequest,
     WebhookTriggerConfig,
 )
+from orcheo_sql.structs.webhook_rows import StoredWebhook, WebhookRefusal
 from orcheo_sql.structs.workflows import (
     ChatKitStartScreenPrompt,
     ChatKitSupportedModel,
@@ -89,7 +90,9 @@ __all__ = [
     "RunStatusCounts",
     "StoredCursor",
     "StoredRetryPolicy",
+    "StoredWebhook",
     "VersionDiff",
+    "WebhookRefusal",
     "WebhookRequest",
     "WebhookTriggerConfig",
     "Workflow",
