@@ -36,6 +36,8 @@ _HOMES: dict[str, tuple[str, ...]] = {
         "ChatKitStartScreenPrompt",
         "ChatKitSupportedModel",
         "CronMisfirePolicy",
+        "CronSchedule",
+        "CronScheduleState",
         "CronTriggerConfig",
         "ListenerCursor",
         "ListenerDedupeRecord",
@@ -47,9 +49,13 @@ _HOMES: dict[str, tuple[str, ...]] = {
         "ListenerSubscriptionStatus",
         "ManualDispatchItem",
         "ManualDispatchRequest",
+        "OutboxCounts",
+        "OutboxEntry",
         "RateLimitConfig",
         "RetryDecision",
         "RetryPolicyConfig",
+        "RunRetry",
+        "RunRetryStatus",
         "RunStatusCounts",
         "VersionDiff",
         "WebhookRequest",
@@ -213,6 +219,8 @@ if TYPE_CHECKING:
     from .structs import ChatKitStartScreenPrompt as ChatKitStartScreenPrompt
     from .structs import ChatKitSupportedModel as ChatKitSupportedModel
     from .structs import CronMisfirePolicy as CronMisfirePolicy
+    from .structs import CronSchedule as CronSchedule
+    from .structs import CronScheduleState as CronScheduleState
     from .structs import CronTriggerConfig as CronTriggerConfig
     from .structs import ListenerCursor as ListenerCursor
     from .structs import ListenerDedupeRecord as ListenerDedupeRecord
@@ -224,9 +232,13 @@ if TYPE_CHECKING:
     from .structs import ListenerSubscriptionStatus as ListenerSubscriptionStatus
     from .structs import ManualDispatchItem as ManualDispatchItem
     from .structs import ManualDispatchRequest as ManualDispatchRequest
+    from .structs import OutboxCounts as OutboxCounts
+    from .structs import OutboxEntry as OutboxEntry
     from .structs import RateLimitConfig as RateLimitConfig
     from .structs import RetryDecision as RetryDecision
     from .structs import RetryPolicyConfig as RetryPolicyConfig
+    from .structs import RunRetry as RunRetry
+    from .structs import RunRetryStatus as RunRetryStatus
     from .structs import RunStatusCounts as RunStatusCounts
     from .structs import VersionDiff as VersionDiff
     from .structs import WebhookRequest as WebhookRequest
