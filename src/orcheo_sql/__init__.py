@@ -38,19 +38,26 @@ _HOMES: dict[str, tuple[str, ...]] = {
         "ChatKitStartScreenPrompt",
         "ChatKitSupportedModel",
         "CronMisfirePolicy",
+        "CronSchedule",
+        "CronScheduleState",
         "CronTriggerConfig",
         "ListenerCursor",
         "ListenerDedupeRecord",
         "ListenerDispatchMessage",
         "ListenerDispatchPayload",
         "ListenerHealthSnapshot",
+        "ListenerLease",
         "ListenerSubscription",
         "ListenerSubscriptionStatus",
         "ManualDispatchItem",
         "ManualDispatchRequest",
+        "OutboxCounts",
+        "OutboxEntry",
         "RateLimitConfig",
         "RetryDecision",
         "RetryPolicyConfig",
+        "RunRetry",
+        "RunRetryStatus",
         "RunStatusCounts",
         "VersionDiff",
         "WebhookRequest",
@@ -220,19 +227,26 @@ if TYPE_CHECKING:
     from .structs import ChatKitStartScreenPrompt as ChatKitStartScreenPrompt
     from .structs import ChatKitSupportedModel as ChatKitSupportedModel
     from .structs import CronMisfirePolicy as CronMisfirePolicy
+    from .structs import CronSchedule as CronSchedule
+    from .structs import CronScheduleState as CronScheduleState
     from .structs import CronTriggerConfig as CronTriggerConfig
     from .structs import ListenerCursor as ListenerCursor
     from .structs import ListenerDedupeRecord as ListenerDedupeRecord
     from .structs import ListenerDispatchMessage as ListenerDispatchMessage
     from .structs import ListenerDispatchPayload as ListenerDispatchPayload
     from .structs import ListenerHealthSnapshot as ListenerHealthSnapshot
+    from .structs import ListenerLease as ListenerLease
     from .structs import ListenerSubscription as ListenerSubscription
     from .structs import ListenerSubscriptionStatus as ListenerSubscriptionStatus
     from .structs import ManualDispatchItem as ManualDispatchItem
     from .structs import ManualDispatchRequest as ManualDispatchRequest
+    from .structs import OutboxCounts as OutboxCounts
+    from .structs import OutboxEntry as OutboxEntry
     from .structs import RateLimitConfig as RateLimitConfig
     from .structs import RetryDecision as RetryDecision
     from .structs import RetryPolicyConfig as RetryPolicyConfig
+    from .structs import RunRetry as RunRetry
+    from .structs import RunRetryStatus as RunRetryStatus
     from .structs import RunStatusCounts as RunStatusCounts
     from .structs import VersionDiff as VersionDiff
     from .structs import WebhookRequest as WebhookRequest

@@ -83,7 +83,7 @@ class SqliteAdapter(_Adapter):
     async def _execute(
         self, connection: aiosqlite.Connection, query: CompiledQuery, args: Any
     ) -> Rows:
-        from .engines.sqlite import run_atomically, run_statements
+        from .engines.sqlite_connection import run_atomically, run_statements
 
         run = run_atomically if len(query.statements) > 1 else run_statements
         raw = connection._conn  # noqa: SLF001
@@ -103,7 +103,7 @@ class PostgresAdapter(_Adapter):
     async def _execute(
         self, connection: psycopg.AsyncConnection[Any], query: CompiledQuery, args: Any
     ) -> Rows:
-        from .engines.postgres import run_query
+        from .engines.postgres_connection import run_query
 
         return await run_query(connection, query, args, None)
 
@@ -126,7 +126,7 @@ async def sqlite_connection(path: Path | str) -> AsyncIterator[aiosqlite.Connect
     """Open an aiosqlite connection with the settings and SQL functions our queries rely on; commits by itself."""
     import aiosqlite
 
-    from .engines.sqlite import PRAGMAS, register_functions
+    from .engines.sqlite_connection import PRAGMAS, register_functions
 
     async with aiosqlite.connect(path, isolation_level=None, timeout=60) as connection:
         for name, value in PRAGMAS:
@@ -140,7 +140,7 @@ async def postgres_connection(dsn: str) -> AsyncIterator[psycopg.AsyncConnection
     """Open a psycopg connection with the codecs our queries rely on; commits by itself."""
     import psycopg
 
-    from .engines.postgres import adapt
+    from .engines.postgres_connection import adapt
 
     async with await psycopg.AsyncConnection.connect(dsn, autocommit=True) as connection:
         adapt(connection)

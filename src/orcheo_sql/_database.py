@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from ._catalog import load_catalog
@@ -16,14 +17,16 @@ from ._errors import (
 )
 from ._migrate import VERSION_QUERY, Migrator
 from ._queries import bound_classes
+from ._sealing import Sealer, derived_key, key_file, random_key
 from ._transaction import Transaction, Unit, unit_of
 from .engines.base import DatabaseHealth, Observation
 from .engines.waiting import Backoff
+from .rules.listeners import LISTENER_PLATFORMS, add_listener_platform
 from .settings import Subsystem, load_settings
 from .structs import utc_now
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
     from contextlib import AbstractAsyncContextManager
     from types import TracebackType
 
@@ -64,6 +67,7 @@ class Database(Unit):
         observer: Observer | None = None,
         credentials: CredentialHealthService | None = None,
         clock: Clock = utc_now,
+        listener_platforms: Mapping[str, Iterable[str]] | None = None,
         **overrides: Any,
     ):
         """Describe a database.
@@ -73,10 +77,12 @@ class Database(Unit):
             observer: called with a `QueryTiming` after each query, in the event loop: keep it short.
             credentials: asked before a run is created; see `credentials.CredentialHealthService`.
             clock: gives the time that is written; aware and in UTC.
+            listener_platforms: platforms of plugins beside telegram, discord and qq, each with its aliases.
             overrides: single settings by name, such as ``database_path=…``; only without `settings`.
 
         Raises:
             ConfigError: a setting is wrong.
+            ValidationError: a platform is blank or known already.
         """
         super().__init__(self)
         if settings is not None and overrides:
@@ -84,9 +90,15 @@ class Database(Unit):
         self.settings = settings or load_settings(**overrides)
         self.credentials = credentials
         self.now = clock
+        self.listener_platforms = LISTENER_PLATFORMS
+        for platform, aliases in (listener_platforms or {}).items():
+            self.listener_platforms = add_listener_platform(
+                self.listener_platforms, platform, aliases
+            )
         self._observation = Observation(self.settings.slow_query_seconds, observer)
         self._engines: dict[Location, Engine] = {}
         self._query_classes: dict[str, Mapping[str, type[BoundQueries]]] = {}
+        self._sealers: dict[Location, Sealer] = {}
         self._is_open = False
         self._opening = asyncio.Lock()
 
@@ -214,6 +226,13 @@ class Database(Unit):
             engine, dsn=dsn.get_secret_value() if dsn and engine.dialect == "postgres" else None
         )
 
+    def sealer(self, subsystem: Subsystem) -> Sealer:
+        """Return what seals the secrets of a subsystem's database."""
+        location = self.settings.location(subsystem)
+        if location not in self._sealers:
+            self._sealers[location] = Sealer(partial(_load_key, self.settings, location))
+        return self._sealers[location]
+
     @property
     def current(self) -> Transaction | None:
         """The unit of work that is open in this task."""
@@ -245,6 +264,15 @@ class Database(Unit):
 @asynccontextmanager
 async def _no_guard() -> AsyncIterator[None]:
     yield
+
+
+def _load_key(settings: Settings, location: Location) -> bytes | None:
+    """Return the key of a database's secrets: the one that is set, or else one that the database's file has beside it."""
+    if settings.vault_encryption_key is not None:
+        return derived_key(settings.vault_encryption_key.get_secret_value())
+    if location.path is not None:
+        return key_file(location.path.with_name(f"{location.path.name}.key"))
+    return random_key() if location.dialect == "sqlite" else None
 
 
 class _Direct:

@@ -1,13 +1,14 @@
 r"""JSON documents and texts, under two policies for values that a database can't hold.
 
-Such hostile values are NUL characters, lone surrogates, NaN and the infinities, and integers beyond
-signed 64 bit. *Records of what happened* (run input and output, messages, history) keep them as
-text:
+Such hostile values are NUL characters, lone surrogates, NaN and the infinities, integers beyond
+signed 64 bit, and what is nested more than `MAX_DEPTH` levels deep. *Records of what happened* (run
+input and output, messages, history) keep them as text:
 
 =====================  ======================================================================
 NUL, lone surrogate    the six characters of its JSON escape: ``\u0000``, ``\ud83d``
 NaN, infinities        ``"NaN"``, ``"Infinity"``, ``"-Infinity"``
 integer beyond 64 bit  its decimal digits as text; beyond 2048 bit hexadecimal, ``"0x…"``
+deeper than 200        its JSON as text; ``"<nested too deeply>"`` for what contains itself
 =====================  ======================================================================
 
 A text that had those very characters before can't be told from a converted one. *Definitions*
@@ -18,8 +19,8 @@ their JSON text; enums their value; instants ISO text in UTC with ``Z``, a naive
 dates, times, durations, UUIDs and decimals text; bytes base64; structs and dataclasses objects;
 models what their ``model_dump`` says. Keys become text as their values would, without the quotes.
 Where two keys of a record thereby become equal, the last one wins; a definition is refused. A type
-that is not listed is an `EncodingError`. A document nests at most `MAX_DEPTH` levels, well within
-what SQLite, PostgreSQL and msgspec each can read.
+that is not listed is an `EncodingError`. `MAX_DEPTH` levels are well within what SQLite, PostgreSQL
+and msgspec each can read.
 """
 
 from __future__ import annotations
@@ -44,6 +45,7 @@ from ._errors import EncodingError, ValidationError
 
 MAX_DEPTH = 200
 """Levels of arrays and objects inside each other that a document may have."""
+TOO_DEEP = "<nested too deeply>"
 
 _MIN_INTEGER, _MAX_INTEGER = -(2**63), 2**63 - 1
 _LONGEST_DECIMAL = 2048  # bits; beyond, the interpreter may refuse to convert to decimal digits
@@ -103,6 +105,11 @@ def check_text(value: str, *, name: str) -> str:
     if not _is_clean(value):
         raise ValidationError(f"{name}: {_describe(value)}")
     return value
+
+
+def number_text(value: int) -> str:
+    """Return a number for a message; Python refuses to write very long ones in decimal digits."""
+    return _integer_text(int(value))
 
 
 def path_text(steps: tuple[str | int, ...]) -> str:
@@ -179,7 +186,9 @@ class _Walk:
             case float():
                 return self.number(value, path)
         if depth == MAX_DEPTH and _is_container(value):
-            raise _too_deep(self.where(path))
+            if self.strict:
+                raise _too_deep(self.where(path))
+            return _deep_text(value)
         match value:
             case Mapping():
                 return self.mapping(value, path, depth + 1)
@@ -360,6 +369,14 @@ def _key_text(key: str) -> str:
         return key
     short = key if len(key) <= 60 else f"{key[:60]}…"
     return _encode(clean_text(short)).decode()
+
+
+def _deep_text(value: Any) -> str:
+    """Return what stands below the deepest level of a record as one text: its JSON, if it has any."""
+    try:
+        return clean_text(_encode(value).decode())
+    except Exception:  # noqa: BLE001 - no JSON form, deeper than the stack, or contains itself
+        return TOO_DEEP
 
 
 def _too_deep(where: str) -> ValidationError:

@@ -353,3 +353,10 @@ class AgentensorVersionConflictError(RepositoryError):
         super().__init__(
             f"Workflow {workflow_id!r} has a checkpoint with version {version} already."
         )
+
+
+# Tracebacks and logs show the names under which clients import them.
+for _error in [kind for kind in globals().values() if isinstance(kind, type)]:
+    if issubclass(_error, OrcheoSqlError):
+        _error.__module__ = "orcheo_sql"
+del _error

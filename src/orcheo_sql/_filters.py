@@ -17,7 +17,7 @@ from typing import Any
 
 import msgspec
 
-from ._documents import JsonText, encode_definition
+from ._documents import JsonText, encode_definition, number_text
 from ._errors import JsonFilterError, ValidationError
 
 MAX_CONDITIONS = 32
@@ -108,12 +108,6 @@ class JsonFilter(msgspec.Struct, frozen=True):
         """The checked conditions of `where`."""
         return self.where  # type: ignore[return-value] # __post_init__ made it so
 
-    def under(self, key: str) -> JsonFilter:
-        """Return the filter for documents that have this filter's documents under a key."""
-        contains = self.contains if self.contains is msgspec.UNSET else {key: self.contains}
-        where = [Condition((key, *each.path), each.op, each.value) for each in self.conditions]
-        return JsonFilter(contains, where)
-
     def to_parameters(self) -> tuple[JsonText | None, JsonText | None]:
         """Return what must be contained and the conditions, as they are bound; None where there is nothing.
 
@@ -192,7 +186,9 @@ def _step(step: Any) -> Step:
     if isinstance(step, bool) or not isinstance(step, int):
         raise JsonFilterError(f"a path step is a key or a position, not {type(step).__name__}")
     if not 0 <= step <= LARGEST_INDEX:
-        raise JsonFilterError(f"path step [{step}] is not a position: they count from 0")
+        raise JsonFilterError(
+            f"path step [{number_text(step)}] is not a position: they count from 0"
+        )
     return int(step)
 
 

@@ -10,10 +10,12 @@ import psycopg
 
 from ._errors import ConnectionLostError
 from ._migrate import TABLE, Applied
-from .engines.postgres import PostgresEngine, translate
+from .engines.postgres_errors import translate
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
+
+    from .engines.postgres import PostgresEngine
 
 
 class PostgresSession:

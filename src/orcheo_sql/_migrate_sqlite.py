@@ -8,10 +8,13 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from ._migrate import TABLE, Applied
-from .engines.sqlite import SqliteEngine, SqliteTransaction, translate
+from .engines.sqlite_errors import translate
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
+
+    from .engines.sqlite import SqliteEngine
+    from .engines.sqlite_transaction import SqliteTransaction
 
 
 class SqliteSession:

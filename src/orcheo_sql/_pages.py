@@ -14,6 +14,7 @@ from uuid import UUID
 
 import msgspec
 
+from ._documents import number_text
 from ._errors import InvalidCursorError, ValidationError
 
 if TYPE_CHECKING:
@@ -50,9 +51,9 @@ def check_limit(limit: int, *, maximum: int = LARGEST_LIMIT) -> int:
     if isinstance(limit, bool) or not isinstance(limit, int):
         raise ValidationError(f"limit must be an integer, not {type(limit).__name__}")
     if limit < 0:
-        raise ValidationError(f"limit must not be negative, but is {limit}")
+        raise ValidationError(f"limit must not be negative, but is {number_text(limit)}")
     if limit > maximum:
-        raise ValidationError(f"limit must be at most {maximum}, but is {limit}")
+        raise ValidationError(f"limit must be at most {maximum}, but is {number_text(limit)}")
     return limit
 
 

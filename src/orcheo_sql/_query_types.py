@@ -18,8 +18,22 @@ from ._search import SearchQuery
 from .structs import (
     AgentensorCheckpoint,
     AuditEntry,
+    CronSchedule,
+    DueRetry,
+    DueSchedule,
+    LeasedListener,
+    ListenerState,
+    ListenerSubscription,
+    OutboxCounts,
+    OutboxEntry,
+    RetryState,
     RunEligibility,
+    RunRetry,
     RunStatusCounts,
+    StoredCursor,
+    StoredRetryPolicy,
+    StoredWebhook,
+    WebhookRefusal,
     Workflow,
     WorkflowRun,
     WorkflowSummary,
@@ -90,7 +104,317 @@ class Workflows(Protocol):
     async def list_audit_records(
         self, *, entity_id: UUID, after_seq: int, limit: int
     ) -> list[AuditEntry]:
-        """List the audit trail of a workflow, version or run, oldest first."""
+        """List the audit trail of a workflow, version, run or listener subscription, oldest first."""
+        ...
+
+    async def get_schedule(self, *, workflow_id: UUID) -> CronSchedule | None:
+        """Get the schedule of a workflow."""
+        ...
+
+    async def put_cron_trigger(
+        self,
+        *,
+        workflow_id: UUID,
+        schedule_id: UUID,
+        config: Json,
+        allow_overlapping: bool,
+        unseen: datetime,
+        now: datetime,
+        event: Json,
+    ) -> UUID | None:
+        """Set a workflow's schedule and record that in the workflow. A changed one counts from now on. No row when the workflow is missing, or has this config already."""
+        ...
+
+    async def delete_cron_trigger(
+        self, *, workflow_id: UUID, now: datetime, event: Json
+    ) -> UUID | None:
+        """Remove a workflow's schedule and record that in the workflow; no row when it has none."""
+        ...
+
+    async def list_due_schedules(
+        self,
+        *,
+        now: datetime,
+        after_at: datetime,
+        after_created: datetime,
+        after_id: UUID,
+        limit: int,
+    ) -> list[DueSchedule]:
+        """List the schedules to look at: due, or never looked at, in the order of their due time and of their making. Left out are those that forbid overlap and whose last run has not ended."""
+        ...
+
+    async def move_schedule(
+        self, *, workflow_id: UUID, revision: int, next_fire_at: datetime | None
+    ) -> int:
+        """Say when to look at a schedule next, without firing."""
+        ...
+
+    async def fire_schedule(
+        self,
+        *,
+        id: UUID,
+        workflow_id: UUID,
+        workflow_version_id: UUID,
+        revision: int,
+        scheduled_for: datetime | None,
+        next_fire_at: datetime | None,
+        input_payload: Json,
+        now: datetime,
+        event: Json,
+        search_text: str,
+    ) -> WorkflowRun | None:
+        """Create the run of one occurrence and move the schedule on. No row when another dispatcher has changed the schedule, its last run has not ended and it forbids overlap, the occurrence has had its run, or the workflow is archived."""
+        ...
+
+    async def pass_occurrence(
+        self,
+        *,
+        workflow_id: UUID,
+        revision: int,
+        scheduled_for: datetime,
+        next_fire_at: datetime | None,
+    ) -> int:
+        """Move a schedule on from an occurrence that has had its run."""
+        ...
+
+    async def set_schedule_aside(
+        self, *, workflow_id: UUID, revision: int, reason: str | None, now: datetime
+    ) -> int:
+        """Leave a schedule out, with the reason, until somebody resumes or configures it."""
+        ...
+
+    async def pause_schedule(self, *, workflow_id: UUID, now: datetime, event: Json) -> UUID | None:
+        """Pause a schedule and record that in the workflow; no row when there is none, or it is paused."""
+        ...
+
+    async def resume_schedule(
+        self, *, workflow_id: UUID, unseen: datetime | None, now: datetime, event: Json
+    ) -> UUID | None:
+        """Resume a schedule that is paused or set aside, from now on, and record that in the workflow; no row when it is neither."""
+        ...
+
+    async def list_schedules(
+        self, *, after_at: datetime, after_id: UUID, limit: int
+    ) -> list[CronSchedule]:
+        """List all schedules in the order of their making, for an operator."""
+        ...
+
+    async def claim_listener(
+        self,
+        *,
+        id: UUID,
+        runtime_id: str | None,
+        expires_at: datetime | None,
+        now: datetime,
+        event: Json,
+    ) -> LeasedListener | None:
+        """Lease an active subscription to a runtime if it is free, expired or its own already; no row otherwise. Only a lease that has not expired goes on under its epoch, and the audit trail notes only that the runtime is another one."""
+        ...
+
+    async def renew_listener(
+        self, *, id: UUID, runtime_id: str, epoch: int, expires_at: datetime | None, now: datetime
+    ) -> LeasedListener | None:
+        """Extend a lease that is held; no row when it is not."""
+        ...
+
+    async def release_listener(
+        self, *, id: UUID, runtime_id: str, now: datetime, event: Json
+    ) -> ListenerSubscription | None:
+        """Give up the lease of a runtime, expired or not; no row when the subscription is missing or not its own."""
+        ...
+
+    async def get_listener_cursor(self, *, id: UUID) -> StoredCursor | None:
+        """Get the cursor of the listener that a subscription belongs to."""
+        ...
+
+    async def save_listener_cursor(
+        self,
+        *,
+        id: UUID,
+        runtime_id: str | None,
+        epoch: int | None,
+        cursor: Json | None,
+        now: datetime,
+    ) -> StoredCursor | None:
+        """Keep the cursor of a listener, whatever versions come. No row when the subscription is missing or not the current one, or a lease is given that is not held."""
+        ...
+
+    async def dispatch_listener_event(
+        self,
+        *,
+        id: UUID,
+        runtime_id: str | None,
+        epoch: int | None,
+        dedupe_key: str,
+        dedupe_until: datetime,
+        run_id: UUID,
+        input_payload: Json,
+        search_text: str,
+        now: datetime,
+        event: Json,
+    ) -> WorkflowRun | None:
+        """Remember an event and create its run, on the version of the subscription, all or nothing. No row, and nothing is changed, when the event is remembered already, the subscription is not active, or a lease is given that is not held."""
+        ...
+
+    async def prune_listener_dedupe(self, *, now: datetime, limit: int) -> int:
+        """Forget up to :limit events whose keys have expired."""
+        ...
+
+    async def get_listener_subscription(self, *, id: UUID) -> ListenerSubscription | None:
+        """Get one subscription by its id."""
+        ...
+
+    async def get_listener_state(
+        self, *, id: UUID, runtime_id: str | None, epoch: int | None, now: datetime
+    ) -> ListenerState | None:
+        """Tell why a change of a subscription was refused; a lease is one of this runtime and epoch that has not expired."""
+        ...
+
+    async def list_listener_subscriptions(
+        self, *, after_at: datetime, after_id: UUID, limit: int
+    ) -> list[ListenerSubscription]:
+        """List the subscriptions of all workflows, those of older versions too, oldest first."""
+        ...
+
+    async def list_served_listener_subscriptions(
+        self, *, after_at: datetime, after_id: UUID, limit: int
+    ) -> list[ListenerSubscription]:
+        """List the subscriptions of all workflows that are not disabled, oldest first."""
+        ...
+
+    async def list_listener_subscriptions_by_workflow(
+        self,
+        *,
+        workflow_id: UUID,
+        only_served: bool,
+        after_at: datetime,
+        after_id: UUID,
+        limit: int,
+    ) -> list[ListenerSubscription]:
+        """List the subscriptions of one workflow, all or those that are not disabled, oldest first."""
+        ...
+
+    async def lock_workflow(self, *, id: UUID, workflow_version_id: UUID) -> bool | None:
+        """Lock a workflow's row until the end of the transaction and tell whether it has that version. No row when the workflow is missing."""
+        ...
+
+    async def sync_listeners(
+        self,
+        *,
+        workflow_id: UUID,
+        workflow_version_id: UUID,
+        listeners: Json,
+        now: datetime,
+        synced_event: Json,
+        disabled_event: Json,
+    ) -> list[UUID]:
+        """Serve the listeners of one version, given as a JSON array, and no others of the workflow: what was served before is disabled, pauses stand, and in an archived workflow all rest. The workflow's row is locked by an earlier statement of the transaction, so that this one sees what was committed while that one waited. The ids returned are those that are current now."""
+        ...
+
+    async def update_listener_status(
+        self, *, id: UUID, status: str, last_error: str | None, now: datetime, event: Json
+    ) -> ListenerSubscription | None:
+        """Set the status of a subscription, which ends its lease; a pause is noted with the listener, for the next versions. No row when it is missing, not the current one, or to become active in an archived workflow."""
+        ...
+
+    async def prune_listener_subscriptions(self, *, disabled_before: datetime, limit: int) -> int:
+        """Delete up to :limit subscriptions that were disabled before a time, oldest first; the current ones of archived workflows stay, as do the listeners with their cursors."""
+        ...
+
+    async def insert_manual_runs(
+        self,
+        *,
+        workflow_id: UUID,
+        runs: Json,
+        count: int,
+        triggered_by: str,
+        now: datetime,
+        event: Json,
+    ) -> list[WorkflowRun]:
+        """Create pending runs of an active workflow: :runs is a list of objects with id, workflow_version_id (null for the latest), input_payload and search_text. No row when the workflow is missing or archived, or one of the versions is not one of its own: then none is created."""
+        ...
+
+    async def claim_outbox(
+        self, *, claim_id: UUID, consumer: str, now: datetime, lease_until: datetime, limit: int
+    ) -> list[OutboxEntry]:
+        """Lease up to :limit runs that are offered, oldest first, to one consumer."""
+        ...
+
+    async def acknowledge_outbox(self, *, entries: Json) -> int:
+        """Delete the rows of these claims, and no others: :entries is a list of objects with run_id and claim_id."""
+        ...
+
+    async def release_outbox(self, *, entries: Json, available_at: datetime) -> int:
+        """Offer the rows of these claims again, from a time on."""
+        ...
+
+    async def sweep_outbox(self, *, created_before: datetime, now: datetime, limit: int) -> int:
+        """Offer up to :limit runs again that went to the outbox, are not there any more, and are pending since before a time."""
+        ...
+
+    async def list_outbox(
+        self, *, after_at: datetime, after_id: UUID, limit: int
+    ) -> list[OutboxEntry]:
+        """List the rows by the time from which they are offered; that of a claimed one is the end of its lease."""
+        ...
+
+    async def count_outbox(self, *, now: datetime) -> OutboxCounts | None:
+        """Count what is offered and what is claimed."""
+        ...
+
+    async def get_retry_policy(self, *, workflow_id: UUID) -> StoredRetryPolicy | None:
+        """Get the retry policy of a workflow, null when it has none of its own; no row when the workflow is missing."""
+        ...
+
+    async def put_retry_policy(
+        self, *, workflow_id: UUID, config: Json, now: datetime, event: Json
+    ) -> UUID | None:
+        """Give a workflow its next retry policy and record that in the workflow. Runs that exist keep theirs. No row when the workflow is missing, or has this policy already."""
+        ...
+
+    async def get_retry_state(self, *, run_id: UUID) -> RetryState | None:
+        """Tell what a decision to try a run again depends on: the policy it was created under, and the decisions of its chain."""
+        ...
+
+    async def insert_retry(
+        self,
+        *,
+        first_run_id: UUID,
+        retry_number: int,
+        failed_run_id: UUID,
+        scheduled_for: datetime,
+        delay_seconds: float,
+        now: datetime,
+    ) -> int | None:
+        """Decide to try a run again; a decision about it that still waits gives way. No row when the number is taken: another decision of the chain was made at the same time."""
+        ...
+
+    async def list_due_retries(
+        self, *, now: datetime, after_at: datetime, after_id: UUID, after_number: int, limit: int
+    ) -> list[DueRetry]:
+        """List the decisions that are due and whose run has ended, of workflows that are not archived. Left out are those whose schedule forbids overlap while a run of it has not ended."""
+        ...
+
+    async def drop_retry(self, *, first_run_id: UUID, retry_number: int) -> int:
+        """Give up a decision whose run did not fail after all."""
+        ...
+
+    async def dispatch_retry(
+        self,
+        *,
+        id: UUID,
+        first_run_id: UUID,
+        retry_number: int,
+        schedule_revision: int | None,
+        now: datetime,
+        event: Json,
+        search_text: str,
+    ) -> WorkflowRun | None:
+        """Create the run that tries a failed one again: same version, input, config and policy, linked by its decision. No row when another dispatcher has done so, the run has not failed, its workflow is archived, or (given a revision) its schedule has changed: a run of it that forbids overlap may have begun."""
+        ...
+
+    async def list_run_retries(self, *, run_id: UUID) -> list[RunRetry]:
+        """List the decisions of the chain that a run belongs to, in their order."""
         ...
 
     async def list_runs(
@@ -103,8 +427,8 @@ class Workflows(Protocol):
         input_conditions: Json | None,
         output_contains: Json | None,
         output_conditions: Json | None,
-        config_contains: Json | None,
-        config_conditions: Json | None,
+        metadata_contains: Json | None,
+        metadata_conditions: Json | None,
         limit: int,
     ) -> list[WorkflowRun]:
         """List runs, newest first."""
@@ -122,8 +446,8 @@ class Workflows(Protocol):
         input_conditions: Json | None,
         output_contains: Json | None,
         output_conditions: Json | None,
-        config_contains: Json | None,
-        config_conditions: Json | None,
+        metadata_contains: Json | None,
+        metadata_conditions: Json | None,
         limit: int,
     ) -> list[WorkflowRun]:
         """List the runs of one workflow, newest first."""
@@ -142,8 +466,8 @@ class Workflows(Protocol):
         input_conditions: Json | None,
         output_contains: Json | None,
         output_conditions: Json | None,
-        config_contains: Json | None,
-        config_conditions: Json | None,
+        metadata_contains: Json | None,
+        metadata_conditions: Json | None,
         limit: int,
     ) -> list[WorkflowRun]:
         """List the runs of one workflow that are in one state, newest first."""
@@ -160,8 +484,8 @@ class Workflows(Protocol):
         input_conditions: Json | None,
         output_contains: Json | None,
         output_conditions: Json | None,
-        config_contains: Json | None,
-        config_conditions: Json | None,
+        metadata_contains: Json | None,
+        metadata_conditions: Json | None,
         limit: int,
     ) -> list[WorkflowRun]:
         """List runs that are in one state, newest first."""
@@ -179,8 +503,8 @@ class Workflows(Protocol):
         input_conditions: Json | None,
         output_contains: Json | None,
         output_conditions: Json | None,
-        config_contains: Json | None,
-        config_conditions: Json | None,
+        metadata_contains: Json | None,
+        metadata_conditions: Json | None,
         limit: int,
     ) -> list[WorkflowRun]:
         """List runs by what triggered them and, optionally, their state, newest first."""
@@ -222,24 +546,24 @@ class Workflows(Protocol):
         """Create a pending run of an active workflow; without a config of its own it takes the version's. It keeps the retry policy of this moment; with :hand_off, it goes to the outbox as well. No row when the workflow is missing or archived, or the version is not one of its own."""
         ...
 
-    async def start_run(self, *, id: UUID, now: datetime, event: Json) -> WorkflowRun | None:
+    async def start_run(self, *, id: UUID, now: datetime | None, event: Json) -> WorkflowRun | None:
         """Move a pending run to running."""
         ...
 
     async def succeed_run(
-        self, *, id: UUID, output_payload: Json, now: datetime, event: Json, output_text: str
+        self, *, id: UUID, output_payload: Json, now: datetime | None, event: Json, output_text: str
     ) -> WorkflowRun | None:
         """Move a running run to succeeded and keep its output."""
         ...
 
     async def fail_run(
-        self, *, id: UUID, error: str | None, now: datetime, event: Json, error_text: str
+        self, *, id: UUID, error: str | None, now: datetime | None, event: Json, error_text: str
     ) -> WorkflowRun | None:
         """Move a pending or running run to failed and keep the reason."""
         ...
 
     async def cancel_run(
-        self, *, id: UUID, reason: str | None, now: datetime, event: Json, error_text: str
+        self, *, id: UUID, reason: str | None, now: datetime | None, event: Json, error_text: str
     ) -> WorkflowRun | None:
         """Move a pending or running run to cancelled and keep the reason, if any."""
         ...
@@ -270,6 +594,20 @@ class Workflows(Protocol):
         limit: int,
     ) -> list[WorkflowRun]:
         """Find runs, of one workflow or of all, by the words of trigger, name, tags, input, output and error."""
+        ...
+
+    async def fail_stale_runs(
+        self,
+        *,
+        status: str,
+        updated_before: datetime,
+        reason: str | None,
+        now: datetime | None,
+        event: Json,
+        limit: int,
+        error_text: str,
+    ) -> list[WorkflowRun]:
+        """Mark up to :limit runs as failed that have been in one unfinished state, unchanged, since before a time."""
         ...
 
     async def get_version(self, *, id: UUID) -> WorkflowVersion | None:
@@ -331,6 +669,58 @@ class Workflows(Protocol):
         """Replace the runnable config of one version; no row when there is no such version."""
         ...
 
+    async def get_webhook(self, *, workflow_id: UUID) -> StoredWebhook | None:
+        """Get a workflow's webhook, if it has one, and what a run of it is created from; no row when the workflow is missing."""
+        ...
+
+    async def put_webhook(
+        self,
+        *,
+        workflow_id: UUID,
+        config: Json,
+        shared_secret: str | None,
+        hmac_secret: str | None,
+        revision: int,
+        clear_slots: bool,
+        now: datetime,
+        event: Json,
+    ) -> UUID | None:
+        """Set a workflow's webhook and record that in the workflow; with :clear_slots, past calls count no more. No row when the workflow is missing, or the webhook has another revision (0 for none) by now."""
+        ...
+
+    async def delete_webhook(self, *, workflow_id: UUID, now: datetime, event: Json) -> UUID | None:
+        """Turn a workflow's webhook off and forget all about it, and record that in the workflow; no row when it has none."""
+        ...
+
+    async def accept_webhook_call(
+        self,
+        *,
+        id: UUID,
+        workflow_id: UUID,
+        workflow_version_id: UUID,
+        revision: int,
+        digest: str | None,
+        signature_expires_at: datetime | None,
+        slot_limit: int | None,
+        counted_from: datetime | None,
+        input_payload: Json,
+        now: datetime,
+        event: Json,
+        search_text: str,
+    ) -> WorkflowRun | None:
+        """Accept a call: remember its signature, take a place of the rate limit and create its run, all or nothing. No row when the webhook has another revision, the signature was seen, no place is free, or the workflow is archived."""
+        ...
+
+    async def get_webhook_refusal(
+        self, *, workflow_id: UUID, digest: str | None, counted_from: datetime | None, now: datetime
+    ) -> WebhookRefusal | None:
+        """Tell why a call was not accepted; no row when the webhook is gone."""
+        ...
+
+    async def prune_webhook_signatures(self, *, now: datetime, limit: int) -> int:
+        """Forget up to :limit signatures that have expired."""
+        ...
+
     async def get_workflow(self, *, id: UUID) -> Workflow | None:
         """Get one workflow by its id, archived or not."""
         ...
@@ -358,9 +748,15 @@ class Workflows(Protocol):
         ...
 
     async def list_workflow_summaries(
-        self, *, include_archived: bool, after_at: datetime, after_id: UUID, limit: int
+        self, *, after_at: datetime, after_id: UUID, limit: int
     ) -> list[WorkflowSummary]:
-        """List what an overview shows: workflows with their latest version, without audit records and graphs."""
+        """List what an overview shows: active workflows with their latest version, without audit records and graphs."""
+        ...
+
+    async def list_workflow_summaries_with_archived(
+        self, *, after_at: datetime, after_id: UUID, limit: int
+    ) -> list[WorkflowSummary]:
+        """List what an overview shows: workflows, also archived ones, with their latest version, without audit records and graphs."""
         ...
 
     async def insert_workflow(
@@ -409,7 +805,7 @@ class Workflows(Protocol):
         ...
 
     async def publish_workflow(
-        self, *, id: UUID, require_login: bool, actor: str | None, now: datetime, event: Json
+        self, *, id: UUID, require_login: bool, actor: str | None, now: datetime | None, event: Json
     ) -> Workflow | None:
         """Make an active workflow public; no row when it is missing, archived or public already."""
         ...

@@ -59,7 +59,9 @@ class Unit:
     def workflows(self) -> WorkflowRepository:
         """Workflows, their versions and their runs."""
         repository = WorkflowRepository(self._queries(Subsystem.WORKFLOWS), self)
+        repository.listener_platforms = self._database.listener_platforms
         repository.credentials = self._database.credentials
+        repository.sealer = self._database.sealer(Subsystem.WORKFLOWS)
         return repository
 
     @cached_property

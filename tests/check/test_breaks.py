@@ -343,7 +343,7 @@ def test_a_difference_that_nobody_explains(tree: Tree, check: Checker) -> None:
     found(
         check.static(),
         sql(tree, "sqlite", "runs"),
-        line - 4,
+        line - 5,
         "insert_run: differs from its twin",
         "`Differs:`",
     )
@@ -402,14 +402,14 @@ def test_arguments_that_fail(tree: Tree, check: Checker) -> None:
         "postgres",
         "versions",
         "update_version_runnable_config",
-        "updated_at = :now",
+        "updated_at = greatest(updated_at, :now)",
         "updated_at = nullif(:now::timestamptz, :now)",
     )
     tree.query(
         "sqlite",
         "versions",
         "update_version_runnable_config",
-        "updated_at = :now",
+        "updated_at = max(updated_at, :now)",
         "updated_at = nullif(:now, :now)",
     )
     line = tree.line("sqlite/queries/workflows/versions.sql", "-- name: update_version")

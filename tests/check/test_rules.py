@@ -218,6 +218,7 @@ class Good:
         await q.list_audit_records(**{"entity_id": 1, "after_seq": 2, "limit": 3})
         await q.get_run(
             id=1)
+        await unit.workflows.q.get_run(id=1)
 
 
 class Bad:
@@ -232,6 +233,7 @@ class Bad:
         dynamic = {f"{x}": 1}
         await self.q.list_audit_records(entity_id=1, **dynamic)
         run = self.q.get_run
+        await unit.workflows.q.get_run()
 
 
 class Unannotated:
@@ -266,4 +268,6 @@ def test_calls_that_can_be_followed(tmp_path: Path) -> None:
     }
     assert any("get_run is handed on" in m for _, _, m in found)
     assert any("Unannotated does not annotate q" in m for _, _, m in found)
-    assert len(found) == 9, found
+    of_unit = [m for _, line, m in found if line == "await unit.workflows.q.get_run()"]
+    assert [m.partition(" (")[0] for m in of_unit] == ["get_run: id missing"]
+    assert len(found) == 10, found

@@ -207,10 +207,10 @@ def test_explain_on_scratch_databases(sql: Sql, dsn: str) -> None:
     assert "SEARCH workflow_versions USING INDEX" in outcome.out
     document = sql(
         "explain", "list_runs", "--scratch", "--dialect", "postgres", "--json",
-        "-p", 'input_contains={"customer":"c-3"}', "-p", "config_contains=null",
+        "-p", 'input_contains={"customer":"c-3"}', "-p", "metadata_contains=null",
     ).json  # fmt: skip
     assert document["arguments"]["input_contains"] == '{"customer":"c-3"}'
-    assert document["arguments"]["config_contains"] is None
+    assert document["arguments"]["metadata_contains"] is None
     assert any("Scan" in line for line in document["plan"])
 
 

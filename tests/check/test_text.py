@@ -186,6 +186,13 @@ def test_samples(tmp_path: Path) -> None:
     seeds.write_text('-- sample: id = "a"\n-- sample: get_note.id = null\nSELECT 1;\n')
     assert load_samples([seeds]).of(query, "id").value is None
     assert load_samples([seeds]).arguments(query, {"id": "uuid"}) == {"id": None}
+    topic = tmp_path / "notes_topic.sql"
+    topic.write_text('-- sample: kind = "b"\n-- sample: get_note.id = "c"\n')
+    other = tmp_path / "note_books.sql"
+    other.write_text('-- sample: get_note.kind = "d"\n')
+    samples = load_samples([seeds, topic, other])
+    assert samples.of(query, "kind").value == "b"
+    assert samples.of(query, "id").value is None
     assert Samples({}).of(query, "before_at").value == "9999-01-01T00:00:00.000000Z"
     assert as_argument("x", {"a": 1}, "") == '{"a":1}'
     assert as_argument("x", 1, "") == 1

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tests.docs.pages import ROOT, between, blocks
 
+from orcheo_sql import Database
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -77,6 +79,31 @@ def test_the_test_command_of_the_readme() -> None:
         ".venv/bin/pytest",
     ):
         assert part in command
+
+
+async def test_the_worker_of_the_scheduling_page(environment: dict[str, str], dialect: str) -> None:
+    """Each run that is handed off is worked off, once."""
+    async with Database() as db:
+        workflow = await db.workflows.create_workflow(
+            name="w", slug=None, description=None, tags=None, draft_access="personal", actor="ada"
+        )
+        version = await db.workflows.create_version(
+            workflow.id, graph={}, metadata={}, notes=None, created_by="ada"
+        )
+        for n in range(3):
+            await db.workflows.create_run(
+                workflow.id,
+                workflow_version_id=version.id,
+                triggered_by="manual",
+                input_payload={"n": n},
+                hand_off=True,
+            )
+        run(
+            (ROOT / "docs/scheduling.md").read_text().split("```python\n")[1].split("```")[0],
+            environment,
+        )
+        assert (await db.workflows.count_runs_by_status()).succeeded == 3
+        assert (await db.workflows.count_outbox()).total == 0
 
 
 async def test_the_quickstart(environment: dict[str, str], dialect: str) -> None:

@@ -1,7 +1,7 @@
 """Processes of their own that run jobs at the same instant.
 
 A crew is started once and given one job after the other, since starting eight interpreters takes longer than most
-races. Jobs are the coroutine functions of `jobs.py`.
+races. Jobs are the coroutine functions of `jobs.py`, and with the name of their module those of others: `cron_jobs.tick`.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import asyncio
 import multiprocessing
 import traceback
 from dataclasses import dataclass
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from orcheo_sql import Database
@@ -109,9 +110,8 @@ def _work(number: int, pipe: Connection, barrier: Barrier) -> None:
 async def _do(
     number: int, barrier: Barrier, settings: dict[str, Any], job: str, args: Sequence[Any]
 ) -> Any:
-    from tests.races import jobs
-
-    function = getattr(jobs, job)
+    module, _, name = job.rpartition(".")
+    function = getattr(import_module(f"tests.races.{module or 'jobs'}"), name)
     if getattr(function, "opens_itself", False):
         barrier.wait(LONGEST_WAIT_SECONDS)
         return await function(settings, *args)

@@ -129,7 +129,10 @@ def test_migrations_apply_once(
     with psycopg.connect(direct) as connection:
         rows = connection.execute("SELECT version FROM orcheo_migrations ORDER BY 1").fetchall()
         assert rows == [(n + 1,) for n in range(len(rows))]
-        held = connection.execute("SELECT 1 FROM pg_locks WHERE locktype = 'advisory'").fetchall()
+        held = connection.execute(
+            "SELECT l.pid FROM pg_locks AS l JOIN pg_database AS d ON d.oid = l.database"
+            " WHERE l.locktype = 'advisory' AND d.datname = current_database()"
+        ).fetchall()
         assert held == []
 
 

@@ -269,3 +269,16 @@ async def test_without_a_service_there_is_no_gate(observed: Database, queries: Q
         await unit.workflows.ensure_credential_health(version.workflow_id)
         await new_run(unit, version)
     assert queries.take() == ["insert_run"]
+
+
+async def test_who_has_asked_before_may_override_the_config_too(
+    gated: Database, credentials: Credentials
+) -> None:
+    version = await workflow_with_version(gated)
+    await gated.workflows.ensure_credential_health(version.workflow_id, actor="ada")
+    async with gated.transaction() as unit:
+        run = await new_run(
+            unit, version, runnable_config={"tags": ["t"]}, credentials_checked=True
+        )
+    assert run.tags == ["t"]
+    assert credentials.asked == [(version.workflow_id, "ada")]

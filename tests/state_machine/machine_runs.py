@@ -26,10 +26,10 @@ PAGED: dict[str, tuple[tuple[Any, ...], str]] = {
     "page_workflows": ((), "workflows"),
     "page_workflow_summaries": ((), "summaries"),
     "search_workflows": (("alpha",), "found-workflows"),
-    "page_versions": ((...,), "versions"),
+    "page_versions": ((...,), "versions of {}"),
     "page_runs": ((), "runs"),
     "search_runs": (("alpha",), "found-runs"),
-    "page_audit_records": ((...,), "audit"),
+    "page_audit_records": ((...,), "audit trail of {}"),
 }
 
 
@@ -157,6 +157,7 @@ class RunRules(MachineBase):
         arguments, kind = PAGED[list_]
         if arguments == (...,):
             arguments = (self._workflow(pick),)
+            kind = kind.format(*arguments)
         limit: Any = (-1, 1001, True, "2", 2, 2)[wrong]
         refusals = [
             ("ValidationError", "limit must not be negative, but is -1"),

@@ -164,7 +164,7 @@ class Model(Workflows):
             and (created_before is None or run["created_at"] < _utc(created_before))
             and meets(run["input_payload"], input_filter)
             and meets(run["output_payload"], output_filter)
-            and meets(run["runnable_config"], _under_metadata(metadata_filter))
+            and meets(run["metadata"], metadata_filter)
         ]
 
     def count_runs_by_status(self, *, workflow_id: UUID | None = None) -> Row:
@@ -200,11 +200,3 @@ class Model(Workflows):
 
 def _utc(time: datetime) -> datetime:
     return time if time.tzinfo else time.replace(tzinfo=UTC)
-
-
-def _under_metadata(wanted: Wanted | None) -> Wanted | None:
-    if wanted is None:
-        return None
-    contains = wanted.contains if wanted.contains is ... else {"metadata": wanted.contains}
-    where = tuple((("metadata", *path), *rest) for path, *rest in wanted.where)
-    return Wanted(contains, where)

@@ -75,7 +75,11 @@ class Stored:
 
     def _write(self, table: dict[UUID, Row], row: Row, *events: Row) -> Row:
         log = [*row["audit_log"], *events]
-        written = {**row, "updated_at": self.now(), "audit_log": log}
+        written = {
+            **row,
+            "updated_at": max(row["updated_at"], self.now()),
+            "audit_log": log,
+        }
         entity_id = row["id"]
         if len(log) > MOST_KEPT:
             spilled = self.tables.spilled.get(entity_id, [])

@@ -50,14 +50,16 @@ class Workflows(Stored):
         actor: str,
     ) -> Row:
         handle = handle_of(handle)
+        self._check_handle(None, handle, archived=False)
         name = name_of(name)
+        slug = slug_of(slug, name) or str(self.new_id())
         description = short_text(description, "Workflow description", 1024)
         labels = tags_of(tags)
         workflow_id = self.new_id()
         row = {
             "name": name,
             "handle": handle,
-            "slug": slug_of(slug, name) or str(self.new_id()),
+            "slug": slug,
             "description": description,
             "tags": labels,
             "is_archived": False,
@@ -70,11 +72,12 @@ class Workflows(Stored):
             "chatkit": None,
             **self._born(workflow_id, actor, "workflow_created"),
         }
-        self._check_handle(workflow_id, handle, archived=False)
         self.tables.workflows[workflow_id] = row
         return row
 
-    def _check_handle(self, workflow_id: UUID, handle: str | None, *, archived: bool) -> None:
+    def _check_handle(
+        self, workflow_id: UUID | None, handle: str | None, *, archived: bool
+    ) -> None:
         for other in self.tables.workflows.values():
             if handle is None or other["handle"] != handle or other["id"] == workflow_id:
                 continue
@@ -156,10 +159,9 @@ class Workflows(Stored):
         is_archived: bool | None,
         actor: str,
     ) -> Row:
-        given: Row = {
-            "handle": handle_of(handle),
-            "name": None if name is None else name_of(name),
-        }
+        given: Row = {"handle": handle_of(handle)}
+        old = self.get_workflow(workflow_id)
+        given["name"] = None if name is None else name_of(name)
         text = short_text(description, "Workflow description", 1024)
         given["tags"] = None if tags is None else tags_of(tags)
         prompts, models = chatkit_start_screen_prompts, chatkit_supported_models
@@ -168,7 +170,6 @@ class Workflows(Stored):
         given["draft_access"] = None if draft_access is None else access_of(draft_access)
         given["is_archived"] = is_archived
         text_of(actor, "actor")
-        old = self.get_workflow(workflow_id)
         new = {**old, **{key: value for key, value in given.items() if value is not None}}
         if description is not None:
             new["description"] = text
@@ -291,9 +292,9 @@ class Workflows(Stored):
     def update_version_runnable_config(
         self, workflow_id: UUID, *, version_number: int, runnable_config: Row | None, actor: str
     ) -> Row:
+        row = self.get_version_by_number(workflow_id, version_number)
         config = definition(config_of(runnable_config), "runnable_config")
         text_of(actor, "actor")
-        row = self.get_version_by_number(workflow_id, version_number)
         event = self._event(actor, "version_runnable_config_updated")
         return self._write(self.tables.versions, {**row, "runnable_config": config}, event)
 

@@ -339,7 +339,7 @@ def test_a_model_that_cannot_be_dumped_is_an_encoding_error() -> None:
         encode_record({"m": Model(when=NOON, text=object())})
 
 
-def test_what_contains_itself_is_refused() -> None:
+def test_a_definition_that_contains_itself_is_refused() -> None:
     array: list[Any] = []
     array.append(array)
     mapping: dict[str, Any] = {}
@@ -352,7 +352,28 @@ def test_what_contains_itself_is_refused() -> None:
         with pytest.raises(
             ValidationError, match="nested deeper than 200 levels, or contains itself"
         ):
-            encode_record(value)
+            encode_definition(value, name="graph")
+
+
+def test_of_a_record_what_is_too_deep_becomes_text() -> None:
+    endless: list[Any] = []
+    endless.append(endless)
+    kept: Any = record({"x": endless})["x"]
+    for _ in range(MAX_DEPTH - 1):
+        [kept] = kept
+    assert kept == "<nested too deeply>"
+    kept = record([nested(MAX_DEPTH + 3, shape="list")])
+    for _ in range(MAX_DEPTH):
+        kept = next(
+            item for item in kept if isinstance(item, list | str) and item not in ("]", "[")
+        )
+    assert msgspec.json.decode(kept) == nested(4, shape="list")
+    bottomless: Any = 1
+    for _ in range(100_000):
+        bottomless = [bottomless]
+    assert "<nested too deeply>" in encode_record(bottomless)
+    while isinstance(bottomless, list):  # or its destructor overflows the stack
+        [bottomless] = bottomless
 
 
 def nested(levels: int, *, shape: str = "list") -> Any:
@@ -372,7 +393,7 @@ def test_the_depth_limit_is_exact_on_both_paths(shape: str) -> None:
         assert record([deepest]) == [deepest]
         assert encode_record([deepest, extra])
         with pytest.raises(ValidationError, match=f"nested deeper than {MAX_DEPTH} levels"):
-            encode_record([[deepest], extra])
+            encode_definition([[deepest], extra], name="graph")
     for levels in (1, MAX_DEPTH, MAX_DEPTH + 1, 400):
         assert _is_too_deep(msgspec.json.encode(nested(levels, shape=shape))) is (
             levels > MAX_DEPTH

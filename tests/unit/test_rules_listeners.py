@@ -4,7 +4,7 @@ from collections import UserDict
 from collections.abc import Mapping
 from enum import Enum
 from typing import Any
-from uuid import UUID, uuid4, uuid5
+from uuid import UUID, uuid5
 
 import msgspec
 import pytest
@@ -31,7 +31,6 @@ from orcheo_sql.rules.listeners import (
     listener_subscription_id,
     parse_listener_cursor,
     parse_listener_payload,
-    plan_listener_sync,
     require_listener_status,
     stored_dedupe_key,
 )
@@ -41,8 +40,6 @@ from orcheo_sql.structs.listeners import (
     ListenerDispatchMessage,
     ListenerDispatchPayload,
     ListenerSubscriptionStatus,
-    ListenerSyncPlan,
-    StoredListener,
 )
 
 WORKFLOW = UUID("00000000-0000-4000-8000-00000000000a")
@@ -359,193 +356,6 @@ def test_platform_names_are_text(platform: Any, aliases: Any, message: str) -> N
     with pytest.raises(ValidationError) as caught:
         add_listener_platform(LISTENER_PLATFORMS, platform, aliases)
     assert str(caught.value) == message
-
-
-# --- Synchronisation -----------------------------------------------------------------------------
-
-DISCORD = {"platform": "discord", "name": "d", "token": "[[dc_token]]"}
-
-
-def stored(listener: CompiledListener, status: Status = Status.ACTIVE) -> StoredListener:
-    return StoredListener(id=listener.id, listener_key=listener.listener_key, status=status)
-
-
-def outline(plan: ListenerSyncPlan) -> dict[str, Any]:
-    return {
-        "disabled": plan.disabled,
-        "inserted": [(each.id, each.status, each.continues) for each in plan.inserted],
-        "updated": [(each.id, each.status, each.continues) for each in plan.updated],
-    }
-
-
-def test_the_first_version_inserts() -> None:
-    listeners = compiled(TELEGRAM, DISCORD)
-    plan = plan_listener_sync([], listeners)
-    assert outline(plan) == {
-        "disabled": [],
-        "inserted": [(each.id, Status.ACTIVE, None) for each in listeners],
-        "updated": [],
-    }
-    assert plan.carried_over == []
-    for planned, listener in zip(plan.inserted, listeners, strict=True):
-        document = msgspec.structs.asdict(planned)
-        del document["status"], document["continues"]
-        assert document == msgspec.structs.asdict(listener)
-
-
-@pytest.mark.parametrize(
-    ("before", "after"),
-    [
-        (Status.ACTIVE, Status.ACTIVE),
-        (Status.PAUSED, Status.PAUSED),
-        (Status.BLOCKED, Status.ACTIVE),
-        (Status.ERROR, Status.ACTIVE),
-    ],
-)
-def test_the_next_version_carries_a_pause_over_and_nothing_else(
-    before: Status, after: Status
-) -> None:
-    [old], [new] = compiled(TELEGRAM), compiled(TELEGRAM, version_id=NEXT_VERSION)
-    plan = plan_listener_sync([stored(old, before)], [new])
-    assert outline(plan) == {
-        "disabled": [old.id],
-        "inserted": [(new.id, after, old.id)],
-        "updated": [],
-    }
-    assert plan.carried_over == plan.inserted
-
-
-def test_a_listener_that_is_gone_is_disabled_and_another_bot_is_another_listener() -> None:
-    [old] = compiled(TELEGRAM)
-    [new] = compiled(TELEGRAM | {"token": "[[other]]"}, version_id=NEXT_VERSION)
-    plan = plan_listener_sync([stored(old, Status.PAUSED)], [new])
-    assert outline(plan) == {
-        "disabled": [old.id],
-        "inserted": [(new.id, Status.ACTIVE, None)],
-        "updated": [],
-    }
-
-
-def test_disabled_ones_stay_as_they_are() -> None:
-    [old], [new] = compiled(TELEGRAM), compiled(TELEGRAM, version_id=NEXT_VERSION)
-    plan = plan_listener_sync([stored(old, Status.DISABLED)], [new])
-    assert outline(plan) == {
-        "disabled": [],
-        "inserted": [(new.id, Status.ACTIVE, None)],
-        "updated": [],
-    }
-
-
-def test_a_pause_outlives_its_subscription() -> None:
-    [old], [new] = compiled(TELEGRAM), compiled(TELEGRAM, version_id=NEXT_VERSION)
-    plan = plan_listener_sync([stored(old, Status.DISABLED)], [new], paused=[old.listener_key])
-    assert [each.status for each in plan.inserted] == [Status.PAUSED]
-    blocked = plan_listener_sync([stored(old, Status.BLOCKED)], [new], paused={old.listener_key})
-    assert [each.status for each in blocked.inserted] == [Status.PAUSED]
-
-
-@pytest.mark.parametrize(
-    ("before", "after"),
-    [
-        (Status.ACTIVE, Status.ACTIVE),
-        (Status.PAUSED, Status.PAUSED),
-        (Status.ERROR, Status.ACTIVE),
-    ],
-)
-def test_the_same_version_again_updates_its_own(before: Status, after: Status) -> None:
-    listeners = compiled(TELEGRAM, DISCORD)
-    plan = plan_listener_sync([stored(each, before) for each in listeners], listeners)
-    assert outline(plan) == {
-        "disabled": [],
-        "inserted": [],
-        "updated": [(each.id, after, each.id) for each in listeners],
-    }
-
-
-def test_an_older_version_again_revives_its_own() -> None:
-    [old], [new] = compiled(TELEGRAM), compiled(TELEGRAM, version_id=NEXT_VERSION)
-    rows = [stored(old, Status.DISABLED), stored(new, Status.PAUSED)]
-    assert outline(plan_listener_sync(rows, [old])) == {
-        "disabled": [new.id],
-        "inserted": [],
-        "updated": [(old.id, Status.PAUSED, new.id)],
-    }
-
-
-def test_in_an_archived_workflow_all_rest() -> None:
-    [old], [new] = compiled(TELEGRAM), compiled(TELEGRAM, version_id=NEXT_VERSION)
-    rows = [stored(old, Status.DISABLED)]
-    resting = plan_listener_sync(rows, [new], paused=[old.listener_key], is_archived=True)
-    assert outline(resting) == {
-        "disabled": [],
-        "inserted": [(new.id, Status.DISABLED, None)],
-        "updated": [],
-    }
-    # Brought back by a synchronisation of the same version, with the pause.
-    rows.append(stored(new, Status.DISABLED))
-    plan = plan_listener_sync(rows, [new], paused=[old.listener_key])
-    assert outline(plan)["updated"] == [(new.id, Status.PAUSED, None)]
-
-
-def test_of_two_that_served_one_listener_the_first_is_continued() -> None:
-    [old], [new] = compiled(TELEGRAM), compiled(TELEGRAM, version_id=NEXT_VERSION)
-    rows = [stored(old), stored(old, Status.PAUSED)]
-    rows[1] = msgspec.structs.replace(rows[1], id=uuid4())
-    plan = plan_listener_sync(rows, [new])
-    assert outline(plan)["inserted"] == [(new.id, Status.PAUSED, old.id)]
-    assert plan.disabled == [row.id for row in rows]
-
-
-def apply(
-    rows: dict[UUID, StoredListener], plan: ListenerSyncPlan
-) -> dict[UUID, StoredListener]:  # as a repository would, statement by statement
-    after = dict(rows)
-    for each in plan.disabled:
-        after[each] = msgspec.structs.replace(after[each], status=Status.DISABLED)
-    for row in plan.inserted:
-        assert row.id not in after
-        after[row.id] = stored(row, row.status)
-    for row in plan.updated:
-        assert row.id in after
-        after[row.id] = stored(row, row.status)
-    return after
-
-
-NODES = st.lists(st.sampled_from("abc"), max_size=4)
-CHANGES = st.lists(
-    st.tuples(st.sampled_from("abc"), st.sampled_from([s for s in Status if s != "disabled"])),
-    max_size=4,
-)
-
-
-@given(st.lists(st.tuples(NODES, CHANGES, st.integers(0, 3)), min_size=1, max_size=5))
-def test_a_history_of_versions(history: list[tuple[list[str], list[Any], int]]) -> None:
-    rows: dict[UUID, StoredListener] = {}
-    paused: set[UUID] = set()
-    for nodes, changes, number in history:
-        entries = [{"platform": "qq", "name": node} for node in nodes]
-        listeners = compiled(*entries, version_id=UUID(int=number))
-        plan = plan_listener_sync(rows.values(), listeners, paused=paused)
-        ids = [*plan.disabled, *(each.id for each in (*plan.inserted, *plan.updated))]
-        assert len(set(ids)) == len(ids)
-        rows = apply(rows, plan)
-        serving = {row.id: row for row in rows.values() if row.status != Status.DISABLED}
-        assert serving.keys() == {each.id for each in listeners}
-        assert {row.listener_key for row in serving.values() if row.status == Status.PAUSED} == {
-            row.listener_key for row in serving.values()
-        } & paused
-        again = plan_listener_sync(rows.values(), listeners, paused=paused)
-        assert apply(rows, again) == rows
-        assert (again.disabled, again.inserted) == ([], [])
-        for node, status in changes:
-            key = listener_key(WORKFLOW, "qq", node, f"qq:{node}")
-            for row in serving.values():
-                if row.listener_key == key:
-                    rows[row.id] = msgspec.structs.replace(row, status=status)
-                    if status == Status.PAUSED:
-                        paused.add(key)
-                    elif status == Status.ACTIVE:
-                        paused.discard(key)
 
 
 # --- What clients send ---------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 -- Workflows, their versions and their runs.
 --
--- Documents are json, not jsonb: kept byte for byte as they were sent, so that both databases give back the same text.
+-- The documents that clients send are json, not jsonb: kept byte for byte, so that both databases give back the same
+-- text. jsonb is what the library itself makes: tags, audit records, the settings of ChatKit.
 -- Where a query has to look inside one, it (or its index) casts to jsonb. All tables are plain ones on a distributed
 -- server (docs/decisions/scale-out.md).
 
@@ -19,28 +20,33 @@ CREATE TABLE workflows (
     require_login boolean NOT NULL,
     share_url text,
     chatkit jsonb,
-    -- The number of the newest version; the next one takes it plus one in the statement that inserts it.
+    -- The number of the newest version; the next one takes it plus one when it is inserted.
     latest_version bigint NOT NULL,
     created_at timestamptz NOT NULL,
     updated_at timestamptz NOT NULL,
-    -- The newest audit records, 20 to 40 of them; older ones move to audit_records (see the triggers below).
+    -- The newest audit records, up to 40 of them; older ones move to audit_records (see the triggers below).
     audit_log jsonb NOT NULL
 );
 
 CREATE UNIQUE INDEX uq_workflows__active_handle ON workflows (handle) WHERE NOT is_archived;
-CREATE INDEX ix_workflows__handle ON workflows (handle, updated_at, id) WHERE handle IS NOT NULL;
+CREATE INDEX ix_workflows__archived_handle ON workflows (handle, updated_at, id) WHERE is_archived;
 CREATE INDEX ix_workflows__created ON workflows (created_at, id);
 CREATE INDEX ix_workflows__active_created ON workflows (created_at, id) WHERE NOT is_archived;
 
 -- Handles: an active workflow shares its handle with nobody; archived ones may share one among themselves.
 -- The unique index above can't see archived holders, so this rule is a trigger; SQLite has its twin. The lock lets
--- writers of one handle pass one at a time: after it, the look-up sees what the previous one committed.
-CREATE FUNCTION workflows_guard_handle() RETURNS trigger LANGUAGE plpgsql AS $$
+-- writers of one handle pass one at a time: after it, the look-up sees what the previous one committed. There are 1024
+-- such locks, not one for each handle: a transaction may write any number of handles, the server's table of locks is
+-- limited.
+CREATE FUNCTION workflows_guard_handle() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 BEGIN
-    PERFORM pg_advisory_xact_lock(hashtextextended('orcheo_sql.workflows.handle:' || NEW.handle, 0));
+    PERFORM pg_advisory_xact_lock(hashtext('orcheo_sql.workflows.handle'), hashtext(NEW.handle) & 1023);
     IF EXISTS (
         SELECT 1 FROM workflows AS other
-        WHERE other.handle = NEW.handle AND other.id <> NEW.id AND NOT (other.is_archived AND NEW.is_archived)
+        WHERE other.handle = NEW.handle AND NOT other.is_archived AND other.id <> NEW.id
+    ) OR NOT NEW.is_archived AND EXISTS (
+        SELECT 1 FROM workflows AS other
+        WHERE other.handle = NEW.handle AND other.is_archived AND other.id <> NEW.id
     ) THEN
         RAISE unique_violation USING CONSTRAINT = 'uq_workflows__handle', MESSAGE = 'uq_workflows__handle';
     END IF;
@@ -66,7 +72,7 @@ CREATE TABLE workflow_versions (
     notes text,
     mermaid text,
     metadata json NOT NULL,
-    -- As the caller gave it, and, beside it, what a run without an override of its own gets.
+    -- Normalised, without defaults for what was not given; and, beside it, what a run without an override gets.
     runnable_config json,
     default_run_config json NOT NULL,
     default_run_text text NOT NULL,
@@ -102,10 +108,12 @@ CREATE INDEX ix_workflow_runs__status_created ON workflow_runs (status, created_
 -- A trigger is free text of any length, an index entry is not: it holds the beginning.
 CREATE INDEX ix_workflow_runs__trigger_created ON workflow_runs (left(triggered_by, 64), created_at, id);
 
--- What a run was given and what it gave: written once, so that state changes never rewrite (or re-index) a payload.
+-- What a run was given and what it gave: written once, so that state changes never rewrite a payload.
 CREATE TABLE workflow_run_inputs (
     run_id uuid NOT NULL PRIMARY KEY REFERENCES workflow_runs (id) ON DELETE CASCADE,
     runnable_config json NOT NULL,
+    -- What filters on a run's metadata look at; a config without any has empty ones.
+    metadata jsonb NOT NULL GENERATED ALWAYS AS (coalesce(runnable_config::jsonb -> 'metadata', '{}')) STORED,
     input_payload json NOT NULL
 );
 
@@ -115,8 +123,7 @@ CREATE TABLE workflow_run_outputs (
 );
 
 CREATE INDEX ix_workflow_run_inputs__input ON workflow_run_inputs USING gin ((input_payload::jsonb) jsonb_path_ops);
-CREATE INDEX ix_workflow_run_inputs__config ON workflow_run_inputs
-USING gin ((runnable_config::jsonb) jsonb_path_ops);
+CREATE INDEX ix_workflow_run_inputs__metadata ON workflow_run_inputs USING gin (metadata jsonb_path_ops);
 CREATE INDEX ix_workflow_run_outputs__output ON workflow_run_outputs
 USING gin ((output_payload::jsonb) jsonb_path_ops);
 
@@ -212,9 +219,11 @@ CREATE TABLE audit_records (
     PRIMARY KEY (entity_id, seq)
 );
 
--- Each write appends to audit_log in place: one statement, one row. Past 40 records all but the newest 20 move on,
--- so that a row stays small however long its history grows.
-CREATE FUNCTION spill_audit() RETURNS trigger LANGUAGE plpgsql AS $$
+-- Each write appends to audit_log in place: one statement, one row. Past 40 records all but the newest 20 move on, past
+-- 64 KiB all but the newest one, so that a row stays small however long its history grows.
+CREATE FUNCTION spill_audit() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+DECLARE
+    stays CONSTANT integer := CASE WHEN octet_length(NEW.audit_log::text) > 65536 THEN 1 ELSE 20 END;
 BEGIN
     INSERT INTO audit_records (entity_id, seq, record)
     SELECT
@@ -222,13 +231,13 @@ BEGIN
         (SELECT coalesce(max(seq), 0) FROM audit_records WHERE entity_id = NEW.id) + kept.ordinal,
         kept.record
     FROM jsonb_array_elements(NEW.audit_log) WITH ORDINALITY AS kept (record, ordinal)
-    WHERE kept.ordinal <= jsonb_array_length(NEW.audit_log) - 20;
+    WHERE kept.ordinal <= jsonb_array_length(NEW.audit_log) - stays;
     EXECUTE format('UPDATE %s SET audit_log = $1 WHERE id = $2', TG_RELID::regclass)
     USING
         (
             SELECT jsonb_agg(kept.record ORDER BY kept.ordinal)
             FROM jsonb_array_elements(NEW.audit_log) WITH ORDINALITY AS kept (record, ordinal)
-            WHERE kept.ordinal > jsonb_array_length(NEW.audit_log) - 20
+            WHERE kept.ordinal > jsonb_array_length(NEW.audit_log) - stays
         ),
         NEW.id;
     RETURN NULL;
@@ -236,14 +245,20 @@ END
 $$;
 
 CREATE TRIGGER workflows_spill_audit AFTER UPDATE OF audit_log ON workflows
-FOR EACH ROW WHEN (jsonb_array_length(NEW.audit_log) > 40)
+FOR EACH ROW WHEN (
+    jsonb_array_length(NEW.audit_log) > 40
+    OR octet_length(NEW.audit_log::text) > 65536 AND jsonb_array_length(NEW.audit_log) > 1
+)
 EXECUTE FUNCTION spill_audit();
 
 CREATE TRIGGER workflow_versions_spill_audit AFTER UPDATE OF audit_log ON workflow_versions
-FOR EACH ROW WHEN (jsonb_array_length(NEW.audit_log) > 40)
+FOR EACH ROW WHEN (
+    jsonb_array_length(NEW.audit_log) > 40
+    OR octet_length(NEW.audit_log::text) > 65536 AND jsonb_array_length(NEW.audit_log) > 1
+)
 EXECUTE FUNCTION spill_audit();
 
-CREATE FUNCTION drop_audit() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION drop_audit() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 BEGIN
     DELETE FROM audit_records WHERE entity_id = OLD.id;
     RETURN NULL;

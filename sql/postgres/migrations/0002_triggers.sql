@@ -6,6 +6,8 @@
 ALTER TABLE workflow_runs
 -- The number of the retry policy in force when the run was created; NULL is the default policy.
 ADD COLUMN retry_policy bigint,
+-- Whether it went to the outbox when it was created: if it is pending and not there, nobody is at it.
+ADD COLUMN is_handed_off boolean NOT NULL DEFAULT FALSE,
 -- Of a run that a schedule started (or a retry of one): the schedule, and the occurrence that the run is.
 ADD COLUMN schedule_id uuid,
 ADD COLUMN scheduled_for timestamptz;
@@ -152,7 +154,10 @@ CREATE INDEX ix_listener_subscriptions__disabled ON listener_subscriptions (upda
 CREATE INDEX ix_listener_subscriptions__listener ON listener_subscriptions (listener_key);
 
 CREATE TRIGGER listener_subscriptions_spill_audit AFTER UPDATE OF audit_log ON listener_subscriptions
-FOR EACH ROW WHEN (jsonb_array_length(NEW.audit_log) > 40)
+FOR EACH ROW WHEN (
+    jsonb_array_length(NEW.audit_log) > 40
+    OR octet_length(NEW.audit_log::text) > 65536 AND jsonb_array_length(NEW.audit_log) > 1
+)
 EXECUTE FUNCTION spill_audit();
 
 CREATE TRIGGER listener_subscriptions_drop_audit AFTER DELETE ON listener_subscriptions
@@ -184,7 +189,7 @@ CREATE INDEX ix_run_outbox__available ON run_outbox (available_at, run_id);
 -- One rule for all triggers: an archived workflow starts no runs. Its schedule rests, and counts from the time of
 -- un-archiving; its subscriptions are disabled until the next version, or until somebody sets them active again.
 -- A trigger, because inside one each statement sees what was committed while the update waited for the workflow's row.
-CREATE FUNCTION workflows_suspend_triggers() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION workflows_suspend_triggers() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 BEGIN
     UPDATE cron_triggers
     SET
@@ -198,7 +203,7 @@ BEGIN
         status = 'disabled',
         assigned_runtime = NULL,
         lease_expires_at = NULL,
-        updated_at = NEW.updated_at,
+        updated_at = greatest(updated_at, NEW.updated_at),
         audit_log = audit_log || jsonb_build_object(
             'actor', NEW.audit_log -> -1 ->> 'actor',
             'action', 'listener_subscription_disabled',

@@ -20,10 +20,10 @@
 -- sample: search = "rare42"
 -- sample: input_contains = {"customer": "c-50"}
 -- sample: output_contains = {"score": 75}
--- sample: config_contains = {"metadata": {"tenant": "t-50"}}
+-- sample: metadata_contains = {"tenant": "t-50"}
 -- sample: input_conditions = [{"path": "strict $.\"order\"", "op": "ge", "value": 1000}]
 -- sample: output_conditions = [{"path": "strict $.\"score\"", "op": "lt", "value": 500}]
--- sample: config_conditions = [{"path": "strict $.\"metadata\"", "op": "exists"}]
+-- sample: metadata_conditions = [{"path": "strict $.\"tenant\"", "op": "exists"}]
 -- sample: list_runs_by_workflow_and_status.status = "failed"
 -- sample: insert_workflow.handle = "not-taken"
 -- sample: update_workflow.handle = "not-taken"

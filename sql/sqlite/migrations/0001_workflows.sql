@@ -17,16 +17,16 @@ CREATE TABLE workflows (
     require_login INTEGER NOT NULL CHECK (require_login IN (0, 1)),
     share_url TEXT,
     chatkit TEXT,
-    -- The number of the newest version; the next one takes it plus one in the statement that inserts it.
+    -- The number of the newest version; the next one takes it plus one when it is inserted.
     latest_version INTEGER NOT NULL,
     created_at TEXT NOT NULL,
     updated_at TEXT NOT NULL,
-    -- The newest audit records, 20 to 40 of them; older ones move to audit_records (see the triggers below).
+    -- The newest audit records, up to 40 of them; older ones move to audit_records (see the triggers below).
     audit_log TEXT NOT NULL
 ) STRICT;
 
 CREATE UNIQUE INDEX uq_workflows__active_handle ON workflows (handle) WHERE NOT is_archived;
-CREATE INDEX ix_workflows__handle ON workflows (handle, updated_at, id) WHERE handle IS NOT NULL;
+CREATE INDEX ix_workflows__archived_handle ON workflows (handle, updated_at, id) WHERE is_archived;
 CREATE INDEX ix_workflows__created ON workflows (created_at, id);
 CREATE INDEX ix_workflows__active_created ON workflows (created_at, id) WHERE NOT is_archived;
 
@@ -36,20 +36,30 @@ CREATE TRIGGER workflows_guard_handle_on_insert BEFORE INSERT ON workflows
 WHEN NEW.handle IS NOT NULL
 BEGIN
     SELECT RAISE(ABORT, 'uq_workflows__handle')
-    WHERE EXISTS (
-        SELECT 1 FROM workflows AS other
-        WHERE other.handle = NEW.handle AND other.id <> NEW.id AND NOT (other.is_archived AND NEW.is_archived)
-    );
+    WHERE
+        EXISTS (
+            SELECT 1 FROM workflows AS other
+            WHERE other.handle = NEW.handle AND NOT other.is_archived AND other.id <> NEW.id
+        )
+        OR NOT NEW.is_archived AND EXISTS (
+            SELECT 1 FROM workflows AS other
+            WHERE other.handle = NEW.handle AND other.is_archived AND other.id <> NEW.id
+        );
 END;
 
 CREATE TRIGGER workflows_guard_handle_on_update BEFORE UPDATE OF handle, is_archived ON workflows
 WHEN NEW.handle IS NOT NULL AND (NEW.handle IS NOT OLD.handle OR (OLD.is_archived AND NOT NEW.is_archived))
 BEGIN
     SELECT RAISE(ABORT, 'uq_workflows__handle')
-    WHERE EXISTS (
-        SELECT 1 FROM workflows AS other
-        WHERE other.handle = NEW.handle AND other.id <> NEW.id AND NOT (other.is_archived AND NEW.is_archived)
-    );
+    WHERE
+        EXISTS (
+            SELECT 1 FROM workflows AS other
+            WHERE other.handle = NEW.handle AND NOT other.is_archived AND other.id <> NEW.id
+        )
+        OR NOT NEW.is_archived AND EXISTS (
+            SELECT 1 FROM workflows AS other
+            WHERE other.handle = NEW.handle AND other.is_archived AND other.id <> NEW.id
+        );
 END;
 
 CREATE TABLE workflow_versions (
@@ -60,7 +70,7 @@ CREATE TABLE workflow_versions (
     notes TEXT,
     mermaid TEXT,
     metadata TEXT NOT NULL,
-    -- As the caller gave it, and, beside it, what a run without an override of its own gets.
+    -- Normalised, without defaults for what was not given; and, beside it, what a run without an override gets.
     runnable_config TEXT,
     default_run_config TEXT NOT NULL,
     default_run_text TEXT NOT NULL,
@@ -96,10 +106,12 @@ CREATE INDEX ix_workflow_runs__workflow_status_created ON workflow_runs (workflo
 CREATE INDEX ix_workflow_runs__status_created ON workflow_runs (status, created_at, id);
 CREATE INDEX ix_workflow_runs__trigger_created ON workflow_runs (triggered_by, created_at, id);
 
--- What a run was given and what it gave: written once, so that state changes never rewrite (or re-index) a payload.
+-- What a run was given and what it gave: written once, so that state changes never rewrite a payload.
 CREATE TABLE workflow_run_inputs (
     run_id TEXT NOT NULL PRIMARY KEY REFERENCES workflow_runs (id) ON DELETE CASCADE,
     runnable_config TEXT NOT NULL,
+    -- What filters on a run's metadata look at; a config without any has empty ones.
+    metadata TEXT NOT NULL GENERATED ALWAYS AS (coalesce(runnable_config -> '$.metadata', '{}')) VIRTUAL,
     input_payload TEXT NOT NULL
 ) STRICT;
 
@@ -190,10 +202,12 @@ CREATE TABLE audit_records (
     PRIMARY KEY (entity_id, seq)
 ) STRICT, WITHOUT ROWID;
 
--- Each write appends to audit_log in place: one statement, one row. Past 40 records all but the newest 20 move on,
--- so that a row stays small however long its history grows.
+-- Each write appends to audit_log in place: one statement, one row. Past 40 records all but the newest 20 move on, past
+-- 64 KiB all but the newest one, so that a row stays small however long its history grows.
 CREATE TRIGGER workflows_spill_audit AFTER UPDATE OF audit_log ON workflows
-WHEN json_array_length(NEW.audit_log) > 40
+WHEN
+    json_array_length(NEW.audit_log) > 40
+    OR length(NEW.audit_log) > 65536 AND json_array_length(NEW.audit_log) > 1
 BEGIN
     INSERT INTO audit_records (entity_id, seq, record)
     SELECT
@@ -201,21 +215,23 @@ BEGIN
         (SELECT coalesce(max(seq), 0) FROM audit_records WHERE entity_id = NEW.id) + kept.key + 1,
         kept.value
     FROM json_each(NEW.audit_log) AS kept
-    WHERE kept.key < json_array_length(NEW.audit_log) - 20;
+    WHERE kept.key < json_array_length(NEW.audit_log) - iif(length(NEW.audit_log) > 65536, 1, 20);
     UPDATE workflows
     SET
         audit_log = (
             SELECT json_group_array(json(kept.value))
             FROM (
                 SELECT value FROM json_each(NEW.audit_log)
-                WHERE key >= json_array_length(NEW.audit_log) - 20 ORDER BY key
+                WHERE key >= json_array_length(NEW.audit_log) - iif(length(NEW.audit_log) > 65536, 1, 20) ORDER BY key
             ) AS kept
         )
     WHERE id = NEW.id;
 END;
 
 CREATE TRIGGER workflow_versions_spill_audit AFTER UPDATE OF audit_log ON workflow_versions
-WHEN json_array_length(NEW.audit_log) > 40
+WHEN
+    json_array_length(NEW.audit_log) > 40
+    OR length(NEW.audit_log) > 65536 AND json_array_length(NEW.audit_log) > 1
 BEGIN
     INSERT INTO audit_records (entity_id, seq, record)
     SELECT
@@ -223,14 +239,14 @@ BEGIN
         (SELECT coalesce(max(seq), 0) FROM audit_records WHERE entity_id = NEW.id) + kept.key + 1,
         kept.value
     FROM json_each(NEW.audit_log) AS kept
-    WHERE kept.key < json_array_length(NEW.audit_log) - 20;
+    WHERE kept.key < json_array_length(NEW.audit_log) - iif(length(NEW.audit_log) > 65536, 1, 20);
     UPDATE workflow_versions
     SET
         audit_log = (
             SELECT json_group_array(json(kept.value))
             FROM (
                 SELECT value FROM json_each(NEW.audit_log)
-                WHERE key >= json_array_length(NEW.audit_log) - 20 ORDER BY key
+                WHERE key >= json_array_length(NEW.audit_log) - iif(length(NEW.audit_log) > 65536, 1, 20) ORDER BY key
             ) AS kept
         )
     WHERE id = NEW.id;

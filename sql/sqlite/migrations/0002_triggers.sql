@@ -5,6 +5,8 @@
 
 -- The number of the retry policy in force when the run was created; NULL is the default policy.
 ALTER TABLE workflow_runs ADD COLUMN retry_policy INTEGER;
+-- Whether it went to the outbox when it was created: if it is pending and not there, nobody is at it.
+ALTER TABLE workflow_runs ADD COLUMN is_handed_off INTEGER NOT NULL DEFAULT 0 CHECK (is_handed_off IN (0, 1));
 -- Of a run that a schedule started (or a retry of one): the schedule, and the occurrence that the run is.
 ALTER TABLE workflow_runs ADD COLUMN schedule_id TEXT;
 ALTER TABLE workflow_runs ADD COLUMN scheduled_for TEXT;
@@ -20,7 +22,7 @@ CREATE TABLE cron_triggers (
     workflow_id TEXT NOT NULL PRIMARY KEY REFERENCES workflows (id) ON DELETE CASCADE,
     -- A schedule that is deleted and made anew is another one: it knows nothing of the runs of the former.
     schedule_id TEXT NOT NULL,
-    config TEXT NOT NULL,
+    config TEXT NOT NULL CHECK (json_valid(config)),
     allow_overlapping INTEGER NOT NULL CHECK (allow_overlapping IN (0, 1)),
     -- When to look at it next; the year 1 means that nothing has looked yet, NULL that it will never fire again.
     next_fire_at TEXT,
@@ -151,7 +153,9 @@ CREATE INDEX ix_listener_subscriptions__disabled ON listener_subscriptions (upda
 CREATE INDEX ix_listener_subscriptions__listener ON listener_subscriptions (listener_key);
 
 CREATE TRIGGER listener_subscriptions_spill_audit AFTER UPDATE OF audit_log ON listener_subscriptions
-WHEN json_array_length(NEW.audit_log) > 40
+WHEN
+    json_array_length(NEW.audit_log) > 40
+    OR length(NEW.audit_log) > 65536 AND json_array_length(NEW.audit_log) > 1
 BEGIN
     INSERT INTO audit_records (entity_id, seq, record)
     SELECT
@@ -159,14 +163,14 @@ BEGIN
         (SELECT coalesce(max(seq), 0) FROM audit_records WHERE entity_id = NEW.id) + kept.key + 1,
         kept.value
     FROM json_each(NEW.audit_log) AS kept
-    WHERE kept.key < json_array_length(NEW.audit_log) - 20;
+    WHERE kept.key < json_array_length(NEW.audit_log) - iif(length(NEW.audit_log) > 65536, 1, 20);
     UPDATE listener_subscriptions
     SET
         audit_log = (
             SELECT json_group_array(json(kept.value))
             FROM (
                 SELECT value FROM json_each(NEW.audit_log)
-                WHERE key >= json_array_length(NEW.audit_log) - 20 ORDER BY key
+                WHERE key >= json_array_length(NEW.audit_log) - iif(length(NEW.audit_log) > 65536, 1, 20) ORDER BY key
             ) AS kept
         )
     WHERE id = NEW.id;
@@ -217,7 +221,7 @@ BEGIN
         status = 'disabled',
         assigned_runtime = NULL,
         lease_expires_at = NULL,
-        updated_at = NEW.updated_at,
+        updated_at = max(updated_at, NEW.updated_at),
         audit_log = json_insert(
             audit_log, '$[#]', json_object(
                 'actor', json_extract(NEW.audit_log, '$[#-1].actor'),

@@ -2,7 +2,8 @@
 
 Rules for the code, so that this can be told without running it:
 
-- A class that calls ``self.q`` says which folder of queries that is, by an annotation: ``q: Workflows``.
+- A class that calls ``self.q`` says which folder of queries that is, by an annotation: ``q: Workflows``. In a unit of work
+  the same queries are ``unit.workflows.q``.
 - Arguments are keywords. ``**name`` is allowed where `name` is a `TypedDict` by its annotation, or a dict written out
   in the same function.
 - A query is called, not handed around: ``self.q.get_run`` without a call is a finding.
@@ -91,7 +92,7 @@ class _ClassChecker:
         aliases = {
             target.id
             for node in ast.walk(function)
-            if isinstance(node, ast.Assign) and _is_self_q(node.value)
+            if isinstance(node, ast.Assign) and self._is_q(node.value)
             for target in node.targets
             if isinstance(target, ast.Name)
         }
@@ -100,8 +101,15 @@ class _ClassChecker:
             if not isinstance(node, ast.Attribute):
                 continue
             is_alias = isinstance(node.value, ast.Name) and node.value.id in aliases
-            if is_alias or _is_self_q(node.value):
+            if is_alias or self._is_q(node.value):
                 self._check_use(function, node, calls.get(id(node)))
+
+    def _is_q(self, node: ast.expr) -> bool:
+        if not isinstance(node, ast.Attribute) or node.attr != "q":
+            return False
+        folder = (self._namespace or "").lower()
+        is_of_unit = isinstance(node.value, ast.Attribute) and node.value.attr == folder
+        return is_of_unit or _is_name(node.value, "self")
 
     def _check_use(self, function: Function, use: ast.Attribute, call: ast.Call | None) -> None:
         if self._namespace is None:
@@ -220,10 +228,6 @@ def _annotation(body: Sequence[ast.stmt], name: str) -> str | None:
 
 def _is_name(node: ast.expr, name: str) -> bool:
     return isinstance(node, ast.Name) and node.id == name
-
-
-def _is_self_q(node: ast.expr) -> bool:
-    return isinstance(node, ast.Attribute) and node.attr == "q" and _is_name(node.value, "self")
 
 
 def python_files(folder: Path) -> Iterator[Path]:

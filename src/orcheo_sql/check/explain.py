@@ -105,7 +105,7 @@ def _sqlite(path: Path | None) -> Iterator[sqlite3.Connection]:
             raw.execute("ANALYZE")
             yield raw
         return
-    from orcheo_sql.engines.sqlite import register_functions
+    from orcheo_sql.engines.sqlite_connection import register_functions
 
     if not path.exists():
         raise ConfigError(

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from orcheo_sql.engines.base import CompiledQuery, Rows
-from orcheo_sql.engines.sqlite import run_statements
+from orcheo_sql.engines.sqlite_connection import run_statements
 
 from .proof import (
     BASE,

@@ -70,13 +70,17 @@ class Samples:
 
     def __init__(self, given: Mapping[tuple[str, str, str], Sample]):
         self._given = given
+        self._seeds = sorted({seeds for seeds, _, _ in given})
 
     def of(self, query: Query, parameter: str) -> Sample:
         """Return the sample of one parameter."""
         for name in (query.name, ""):
-            sample = self._given.get((query.namespace, name, parameter))
-            if sample is not None and (name or not _is_inserted_id(query, parameter)):
-                return sample
+            for seeds in self._seeds:
+                sample = self._given.get((seeds, name, parameter))
+                if not _is_for(seeds, query) or sample is None:
+                    continue
+                if name or not _is_inserted_id(query, parameter):
+                    return sample
         return Sample(next((v for p, v in _BY_NAME if p.fullmatch(parameter)), "sample"))
 
     def arguments(
@@ -102,6 +106,11 @@ class Samples:
                     f"-- sample: {query.name}.{name} = ..."
                 ) from None
         return arguments
+
+
+def _is_for(seeds: str, query: Query) -> bool:
+    """Whether a seed file has samples for a query: `workflows` and `workflows_cron` have them for workflows."""
+    return seeds == query.namespace or seeds.startswith(f"{query.namespace}_")
 
 
 def _is_inserted_id(query: Query, parameter: str) -> bool:
@@ -159,7 +168,7 @@ _CONVERT: dict[str, Any] = {
 
 
 def load_samples(paths: list[Path]) -> Samples:
-    """Read the ``sample`` lines of seed files; the name of a file is the folder of queries it is for.
+    """Read the ``sample`` lines of seed files; a file is named after the folder of queries it is for, and a topic.
 
     Raises:
         QueryError: a line is no sample, or its value no JSON; names file and line.

@@ -98,7 +98,7 @@ def _columns(
     sqlite: Schema, one: Table, other: Table, sqlite_places: Places, postgres_places: Places
 ) -> Iterator[Finding]:
     ours = {n: c for n, c in one.columns.items() if f"{one.name}.{n}" not in sqlite.row_numbers}
-    theirs = {n: c for n, c in other.columns.items() if not c.generated}
+    theirs = {n: c for n, c in other.columns.items() if not c.generated or n in ours}
     for name in ours.keys() | theirs.keys():
         if name not in theirs:
             yield Finding(

@@ -39,7 +39,7 @@ def sqlite_scratch(root: Path, *, seeded: bool = True) -> Iterator[sqlite3.Conne
     Raises:
         BuildError: a migration or a seed file fails.
     """
-    from orcheo_sql.engines.sqlite import register_functions
+    from orcheo_sql.engines.sqlite_connection import register_functions
 
     with tempfile.TemporaryDirectory(prefix="orcheo-sql-check-") as folder:
         raw = sqlite3.connect(Path(folder) / "scratch.sqlite", isolation_level=None)
@@ -87,7 +87,7 @@ def postgres_scratch(
 
 def connect(dsn: str) -> PostgresConnection:
     """Connect as the library does: same codecs, parameters as ``$1``."""
-    from orcheo_sql.engines.postgres import adapt
+    from orcheo_sql.engines.postgres_connection import adapt
 
     connection = psycopg.connect(dsn, autocommit=True)
     adapt(cast("Any", connection))

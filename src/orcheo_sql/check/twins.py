@@ -123,6 +123,11 @@ def _contains(arguments: list[Words]) -> Words:
     return [*arguments[0], "@>", *arguments[1]]
 
 
+def _max(arguments: list[Words]) -> Words:
+    """Take SQLite's ``max(a, b)`` for ``greatest(a, b)``; with one argument it is the aggregate."""
+    return _call("greatest" if len(arguments) > 1 else "max", arguments)
+
+
 def _call(name: str, arguments: list[Words]) -> Words:
     words = [name, "("]
     for place, argument in enumerate(arguments):
@@ -135,4 +140,5 @@ _CALLS: dict[str, Callable[[list[Words]], Words]] = {
     "json_set": _set,
     "json": _json,
     "json_contains": _contains,
+    "max": _max,
 }

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 import psycopg
 import psycopg_pool
-from psycopg.pq import TransactionStatus
 
 from .._errors import (
     ConfigError,
@@ -25,7 +24,6 @@ from .._errors import (
     PoolTimeoutError,
     StatementTimeoutError,
     StoreError,
-    TransactionError,
     ValidationError,
 )
 from .base import CompiledQuery, DatabaseHealth, Observation, PoolFigures, Rows
@@ -39,17 +37,17 @@ from .postgres_connection import (
     adapt,
     connection_class,
     is_pooled,
+    look,
     run_query,
 )
 from .postgres_errors import Reasons, translate
+from .postgres_transaction import PostgresTransaction
 from .waiting import CLOSE_SECONDS, HEALTH_SECONDS, Backoff, Watch, finish
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
 
     from ..codecs.rows import Dialect
-
-__all__ = ["PostgresEngine", "PostgresTransaction", "adapt", "run_query", "translate"]
 
 Pool = psycopg_pool.AsyncConnectionPool[Connection]
 
@@ -59,9 +57,7 @@ PREPARE_AFTER = 5
 GRACE_SECONDS = 1.0
 # And how long for the server to obey, before the line is cut.
 OBEY_SECONDS = 2.0
-ROLLBACK_SECONDS = 5.0
 MOST_WORKERS = 100
-_OVER = (TransactionStatus.IDLE, TransactionStatus.UNKNOWN)
 
 
 class PostgresEngine:
@@ -398,7 +394,7 @@ class PostgresEngine:
         try:
             async with asyncio.timeout(HEALTH_SECONDS):
                 connection = await self._lend()
-            version, schema, latency = await _look(connection, version_query)
+            version, schema, latency = await look(connection, version_query)
         except (psycopg.Error, OrcheoSqlError, TimeoutError) as error:
             reason = (
                 self._reasons.of(error) if str(error) else f"no answer within {HEALTH_SECONDS:g} s"
@@ -444,100 +440,6 @@ class PostgresEngine:
 async def _ask_to_stop(connection: Connection) -> None:
     with suppress(psycopg.Error, OSError):
         await connection.cancel_safe(timeout=OBEY_SECONDS)
-
-
-async def _look(connection: Connection, version_query: str | None) -> tuple[str, int | None, float]:
-    """Return the versions of server and schema, and how long the first took."""
-    timer = asyncio.get_running_loop().call_later(HEALTH_SECONDS, connection.cut)
-    try:
-        started = time.perf_counter()
-        version = await _value(connection, "SELECT current_setting('server_version')")
-        latency = time.perf_counter() - started
-        schema = None
-        if version_query is not None:
-            with suppress(psycopg.errors.UndefinedTable):
-                schema = await _value(connection, version_query)
-        return version, schema, latency
-    finally:
-        timer.cancel()
-
-
-async def _value(connection: Connection, statement: str) -> Any:
-    cursor = await connection.execute(statement, prepare=False)
-    row = await cursor.fetchone()
-    return row[0] if row else None
-
-
-class PostgresTransaction:
-    """An open transaction on one connection."""
-
-    dialect: Dialect = "postgres"
-
-    def __init__(self, connection: Connection, engine: PostgresEngine):
-        self.connection = connection
-        self._engine = engine
-        self._depth = 0
-
-    async def execute(self, query: CompiledQuery, params: Mapping[str, Any]) -> Any:
-        """Run one query within the transaction; never repeated, for what came before would be missing."""
-        args = query.bind(params)
-        prepare = False if query.custom_plan_if and query.wants_custom_plan(params) else None
-        observation = self._engine.observation
-        started = time.perf_counter()
-        try:
-            rows = await self._engine.run(self.connection, query, args, prepare)
-        except BaseException as error:
-            observation.record(query.name, "postgres", started, started, error)
-            raise
-        observation.record(query.name, "postgres", started, started)
-        return query.result(rows)
-
-    async def commit(self) -> None:
-        """Keep everything.
-
-        Raises:
-            TransactionError: the server had to undo everything, because a statement had failed.
-        """
-        done = await self._engine.command(self.connection, "COMMIT")
-        if done != "COMMIT":
-            raise TransactionError(
-                "PostgreSQL has rolled back this unit of work, because of an earlier error in it"
-            )
-
-    async def rollback(self) -> None:
-        """Undo everything, waited for even while the caller is being cancelled; its failure never hides the cause."""
-        if self.connection.pgconn.transaction_status not in _OVER:
-            await self._undo("ROLLBACK")
-
-    async def _undo(self, *statements: str) -> None:
-        """Run cleaning-up statements to their end; a connection that can't be cleaned is closed."""
-        connection = self.connection
-        timer = asyncio.get_running_loop().call_later(ROLLBACK_SECONDS, connection.cut)
-        try:
-            for statement in statements:
-                await finish(self._engine.command(connection, statement))
-        except OrcheoSqlError:
-            await connection.close()
-        finally:
-            timer.cancel()
-
-    @asynccontextmanager
-    async def savepoint(self) -> AsyncIterator[None]:
-        """Open a savepoint."""
-        self._depth += 1
-        name = f"orcheo_{self._depth}"
-        try:
-            await self._engine.command(self.connection, f"SAVEPOINT {name}")
-            try:
-                yield
-            except BaseException:
-                await finish(
-                    self._undo(f"ROLLBACK TO SAVEPOINT {name}", f"RELEASE SAVEPOINT {name}")
-                )
-                raise
-            await self._engine.command(self.connection, f"RELEASE SAVEPOINT {name}")
-        finally:
-            self._depth -= 1
 
 
 def _milliseconds(seconds: float) -> str:

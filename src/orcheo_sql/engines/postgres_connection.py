@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import select
 import socket
@@ -20,7 +21,7 @@ from psycopg.types.numeric import Int8Dumper
 from .._errors import DatabaseClosedError
 from .base import CompiledQuery, Rows
 from .postgres_errors import Reasons, worth_retrying
-from .waiting import Backoff, finish
+from .waiting import HEALTH_SECONDS, Backoff, finish
 
 Prepare = Callable[[Any], Awaitable[None]]
 C = TypeVar("C", bound="Connection")
@@ -38,6 +39,14 @@ SESSION = (
 TRANSACTION = (
     "SELECT set_config('statement_timeout', $1, true), set_config('lock_timeout', $2, true)"
 )
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Whether the pool's log entry tells anybody anything: not that an attempt ended because the database was closed."""
+    return not any(isinstance(arg, DatabaseClosedError) for arg in record.args or ())
+
+
+logging.getLogger("psycopg.pool").addFilter(_is_news)
 
 
 class Gate:
@@ -228,3 +237,25 @@ async def is_pooled(connection: AsyncConnection[Any]) -> bool:
     cursor = await connection.execute("SELECT pg_backend_pid()", prepare=False)
     row = await cursor.fetchone()
     return row is not None and row[0] != connection.info.backend_pid
+
+
+async def look(connection: Connection, version_query: str | None) -> tuple[str, int | None, float]:
+    """Return the versions of server and schema, and how long the first took."""
+    timer = asyncio.get_running_loop().call_later(HEALTH_SECONDS, connection.cut)
+    try:
+        started = time.perf_counter()
+        version = await _value(connection, "SELECT current_setting('server_version')")
+        latency = time.perf_counter() - started
+        schema = None
+        if version_query is not None:
+            with suppress(psycopg.errors.UndefinedTable):
+                schema = await _value(connection, version_query)
+        return version, schema, latency
+    finally:
+        timer.cancel()
+
+
+async def _value(connection: Connection, statement: str) -> Any:
+    cursor = await connection.execute(statement, prepare=False)
+    row = await cursor.fetchone()
+    return row[0] if row else None

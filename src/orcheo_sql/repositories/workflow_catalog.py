@@ -1,18 +1,19 @@
-"""Workflows themselves: create, read, list, change, publish."""
+"""Workflows themselves: create, read, change, publish."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import UUID, uuid4
 
 from .._errors import (
     UniqueViolationError,
+    ValidationError,
     WorkflowHandleConflictError,
     WorkflowNotFoundError,
     WorkflowPublishStateError,
 )
-from .._pages import Page, check_limit, decode_cursor, encode_cursor, page_of
-from .._search import parse_search, search_text
+from .._search import search_text
 from ..rules import (
     derive_workflow_slug,
     normalize_chatkit_models,
@@ -26,25 +27,15 @@ from ..rules import (
     require_flag,
     require_text,
 )
-from .base import (
-    DEFAULT_PAGE,
-    EARLIEST,
-    HIGHEST_ID,
-    LARGEST_PAGE,
-    LATEST,
-    LOWEST_ID,
-    NO_LIMIT,
-    Repository,
-    as_uuid,
-    audit_event,
-)
+from .base import Repository, as_uuid, audit_event
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from datetime import datetime
+    from collections.abc import AsyncIterator, Callable, Iterable
 
     from .._query_types import Workflows
-    from ..structs import AuditEntry, Workflow, WorkflowDraftAccess, WorkflowSummary
+    from ..structs import Workflow, WorkflowDraftAccess
+
+T = TypeVar("T")
 
 _HANDLE_RULES = frozenset(
     {"uq_workflows__handle", "uq_workflows__active_handle", "workflows.handle"}
@@ -83,22 +74,31 @@ class WorkflowCatalog(Repository):
             WorkflowHandleConflictError: another workflow holds the handle.
         """
         handle = normalize_workflow_handle(handle)
-        name = normalize_workflow_name(name)
-        description = normalize_workflow_description(description)
-        labels = normalize_workflow_tags(tags)
         now = self._now()
+        try:
+            name = normalize_workflow_name(name)
+            slug = derive_workflow_slug(slug, name)
+            description = normalize_workflow_description(description)
+            labels = normalize_workflow_tags(tags)
+            access = parse_draft_access(draft_access)
+            event = audit_event(actor, "workflow_created", now)
+        except ValidationError as error:
+            # Clients hear of a taken handle before they hear of other values.
+            if await self._is_held(handle, rests=False):
+                raise _handle_taken(handle) from error
+            raise
         try:
             async with self._scope.attempt():
                 created = await self.q.insert_workflow(
                     id=uuid4(),
                     handle=handle,
-                    slug=derive_workflow_slug(slug, name),
+                    slug=slug,
                     name=name,
                     description=description,
                     tags=labels,
-                    draft_access=parse_draft_access(draft_access),
+                    draft_access=access,
                     now=now,
-                    event=audit_event(actor, "workflow_created", now),
+                    event=event,
                     handle_text=search_text(handle or ""),
                     name_text=search_text(name),
                     description_text=search_text(description or ""),
@@ -108,6 +108,15 @@ class WorkflowCatalog(Repository):
             raise _handle_conflict(error, handle) from error
         assert created is not None
         return created
+
+    async def _is_held(self, handle: str | None, *, rests: bool) -> bool:
+        """Say whether another workflow keeps the handle from one that is (`rests`) or is not archived."""
+        if handle is None:
+            return False
+        found = await self.q.resolve_workflow_ref(
+            handle=handle, id=None, include_archived=not rests
+        )
+        return found is not None
 
     async def get_workflow(self, workflow_id: UUID) -> Workflow:
         """Return one workflow, archived or not.
@@ -142,84 +151,6 @@ class WorkflowCatalog(Repository):
             raise WorkflowNotFoundError(handle)
         return found
 
-    async def list_workflows(self, *, include_archived: bool = False) -> list[Workflow]:
-        """Return all workflows in the order of their creation."""
-        return await self._workflows(include_archived, EARLIEST, LOWEST_ID, NO_LIMIT)
-
-    async def page_workflows(
-        self,
-        *,
-        include_archived: bool = False,
-        limit: int = DEFAULT_PAGE,
-        cursor: str | None = None,
-    ) -> Page[Workflow]:
-        """Return up to `limit` (at most 1000) workflows in the order of their creation, from a cursor on.
-
-        Raises:
-            InvalidCursorError: the cursor is not one of this list's.
-        """
-        limit = check_limit(limit, maximum=LARGEST_PAGE)
-        after_at, after_id = position("workflows", cursor, EARLIEST, LOWEST_ID)
-        rows = await self._workflows(include_archived, after_at, after_id, limit + 1)
-        return page_of(rows, limit, lambda w: encode_cursor("workflows", w.created_at, w.id))
-
-    async def _workflows(
-        self, include_archived: bool, after_at: datetime, after_id: UUID, limit: int
-    ) -> list[Workflow]:
-        if require_flag(include_archived, "include_archived"):
-            return await self.q.list_workflows_with_archived(
-                after_at=after_at, after_id=after_id, limit=limit
-            )
-        return await self.q.list_workflows(after_at=after_at, after_id=after_id, limit=limit)
-
-    async def page_workflow_summaries(
-        self,
-        *,
-        include_archived: bool = False,
-        limit: int = DEFAULT_PAGE,
-        cursor: str | None = None,
-    ) -> Page[WorkflowSummary]:
-        """Return what an overview shows, workflows with their latest version, in one statement and without graphs."""
-        limit = check_limit(limit, maximum=LARGEST_PAGE)
-        after_at, after_id = position("summaries", cursor, EARLIEST, LOWEST_ID)
-        rows = await self.q.list_workflow_summaries(
-            include_archived=require_flag(include_archived, "include_archived"),
-            after_at=after_at,
-            after_id=after_id,
-            limit=limit + 1,
-        )
-        return page_of(rows, limit, lambda w: encode_cursor("summaries", w.created_at, w.id))
-
-    async def search_workflows(
-        self,
-        query: str,
-        *,
-        include_archived: bool = False,
-        limit: int = DEFAULT_PAGE,
-        cursor: str | None = None,
-    ) -> Page[Workflow]:
-        """Find workflows by the words of handle, name, description, tags and latest graph; newest first.
-
-        Args:
-            query: words (all must occur), ``"phrases"``, ``-excluded`` words or phrases, ``prefix*``.
-            include_archived: search archived workflows too.
-            limit: at most 1000.
-            cursor: `next_cursor` of the page before.
-
-        Raises:
-            SearchQueryError: nothing to look for.
-        """
-        limit = check_limit(limit, maximum=LARGEST_PAGE)
-        before_at, before_id = position("found-workflows", cursor, LATEST, HIGHEST_ID)
-        rows = await self.q.search_workflows(
-            search=parse_search(query),
-            include_archived=require_flag(include_archived, "include_archived"),
-            before_at=before_at,
-            before_id=before_id,
-            limit=limit + 1,
-        )
-        return page_of(rows, limit, lambda w: encode_cursor("found-workflows", w.created_at, w.id))
-
     async def update_workflow(
         self,
         workflow_id: UUID,
@@ -248,12 +179,24 @@ class WorkflowCatalog(Repository):
         """
         workflow_id = as_uuid(workflow_id, "workflow_id")
         handle = normalize_workflow_handle(handle)
-        title = None if name is None else normalize_workflow_name(name)
-        text = None if description is None else normalize_workflow_description(description) or ""
-        labels = None if tags is None else normalize_workflow_tags(tags)
-        prompts = _given(chatkit_start_screen_prompts, normalize_chatkit_prompts)
-        models = _given(chatkit_supported_models, normalize_chatkit_models)
         now = self._now()
+        async with self._checks_first(workflow_id, handle, is_archived):
+            title = _given(name, normalize_workflow_name)
+            text = (
+                None if description is None else normalize_workflow_description(description) or ""
+            )
+            labels = _given(tags, normalize_workflow_tags)
+            prompts = _given(chatkit_start_screen_prompts, normalize_chatkit_prompts)
+            models = _given(chatkit_supported_models, normalize_chatkit_models)
+            access = _given(draft_access, parse_draft_access)
+            archived = _given(is_archived, lambda flag: require_flag(flag, "is_archived"))
+            clear_prompts = require_flag(
+                clear_chatkit_start_screen_prompts, "clear_chatkit_start_screen_prompts"
+            )
+            clear_models = require_flag(
+                clear_chatkit_supported_models, "clear_chatkit_supported_models"
+            )
+            event = audit_event(actor, "workflow_updated", now)
         try:
             async with self._scope.attempt():
                 updated = await self.q.update_workflow(
@@ -263,19 +206,13 @@ class WorkflowCatalog(Repository):
                     description=text,
                     tags=labels,
                     prompts=prompts,
-                    clear_prompts=require_flag(
-                        clear_chatkit_start_screen_prompts, "clear_chatkit_start_screen_prompts"
-                    ),
+                    clear_prompts=clear_prompts,
                     models=models,
-                    clear_models=require_flag(
-                        clear_chatkit_supported_models, "clear_chatkit_supported_models"
-                    ),
-                    draft_access=None if draft_access is None else parse_draft_access(draft_access),
-                    is_archived=None
-                    if is_archived is None
-                    else require_flag(is_archived, "is_archived"),
+                    clear_models=clear_models,
+                    draft_access=access,
+                    is_archived=archived,
                     now=now,
-                    event=audit_event(actor, "workflow_updated", now),
+                    event=event,
                     unpublish_event=audit_event(actor, "workflow_unpublished", now),
                     handle_text=None if handle is None else search_text(handle),
                     name_text=None if title is None else search_text(title),
@@ -345,40 +282,32 @@ class WorkflowCatalog(Repository):
             raise WorkflowNotFoundError(str(workflow_id))
         raise WorkflowPublishStateError(text)
 
-    async def page_audit_records(
-        self, entity_id: UUID, *, limit: int = DEFAULT_PAGE, cursor: str | None = None
-    ) -> Page[AuditEntry]:
-        """Return the audit trail of a workflow, version or run, oldest first.
-
-        An entity carries its newest records (at least 20) in `audit_log`; this is the whole trail.
-        """
-        limit = check_limit(limit, maximum=LARGEST_PAGE)
-        (after,) = decode_cursor("audit", cursor, (int,)) if cursor is not None else (0,)
-        rows = await self.q.list_audit_records(
-            entity_id=as_uuid(entity_id, "entity_id"), after_seq=after, limit=limit + 1
-        )
-        return page_of(rows, limit, lambda entry: encode_cursor("audit", entry.seq))
-
     async def _require_workflow(self, workflow_id: UUID) -> None:
         if not await self.q.exists_workflow(id=workflow_id):
             raise WorkflowNotFoundError(str(workflow_id))
 
+    @asynccontextmanager
+    async def _checks_first(
+        self, workflow_id: UUID, handle: str | None, is_archived: object
+    ) -> AsyncIterator[None]:
+        """Guard checks of values: clients hear first of a missing workflow, then of a taken handle."""
+        try:
+            yield
+        except ValidationError as error:
+            workflow = await self.get_workflow(workflow_id)
+            rests = workflow.is_archived if is_archived is None else is_archived is True
+            if handle not in (None, workflow.handle) and await self._is_held(handle, rests=rests):
+                raise _handle_taken(handle) from error
+            raise
 
-def _given(value: Iterable[Any] | None, normalize: Any) -> Any:
+
+def _given(value: Any, normalize: Callable[[Any], T]) -> T | None:
     return None if value is None else normalize(value)
 
 
-def position(kind: str, cursor: str | None, at: datetime, entity_id: UUID) -> tuple[datetime, UUID]:
-    """Return where a page begins: at its cursor, or at the end given."""
-    if cursor is None:
-        return at, entity_id
-    from datetime import datetime as instant
-
-    found: tuple[datetime, UUID] = decode_cursor(kind, cursor, (instant, UUID))
-    return found
-
-
 def _handle_conflict(error: UniqueViolationError, handle: str | None) -> Exception:
-    if error.constraint in _HANDLE_RULES:
-        return WorkflowHandleConflictError(f"Workflow handle '{handle}' is already in use.")
-    return error
+    return _handle_taken(handle) if error.constraint in _HANDLE_RULES else error
+
+
+def _handle_taken(handle: str | None) -> WorkflowHandleConflictError:
+    return WorkflowHandleConflictError(f"Workflow handle '{handle}' is already in use.")

@@ -21,7 +21,7 @@ from .base import (
     as_instant,
     as_uuid,
 )
-from .workflow_catalog import position
+from .workflow_lists import position
 from .workflow_versions import WorkflowVersions
 
 if TYPE_CHECKING:
@@ -44,8 +44,8 @@ class _Filters(TypedDict):
     input_conditions: JsonText | None
     output_contains: JsonText | None
     output_conditions: JsonText | None
-    config_contains: JsonText | None
-    config_conditions: JsonText | None
+    metadata_contains: JsonText | None
+    metadata_conditions: JsonText | None
 
 
 class _Window(_Filters):
@@ -227,12 +227,12 @@ def _filters(given: Filter | None, output: Filter | None, metadata: Filter | Non
     nothing = None, None
     inputs = nothing if given is None else as_filter(given).to_parameters()
     outputs = nothing if output is None else as_filter(output).to_parameters()
-    configs = nothing if metadata is None else as_filter(metadata).under("metadata").to_parameters()
+    labels = nothing if metadata is None else as_filter(metadata).to_parameters()
     return {
         "input_contains": inputs[0],
         "input_conditions": inputs[1],
         "output_contains": outputs[0],
         "output_conditions": outputs[1],
-        "config_contains": configs[0],
-        "config_conditions": configs[1],
+        "metadata_contains": labels[0],
+        "metadata_conditions": labels[1],
     }

@@ -70,12 +70,17 @@ class WorkflowRuns(WorkflowRunLists):
         version_id = as_uuid(workflow_version_id, "workflow_version_id")
         trigger = require_text(triggered_by, "triggered_by")
         actor = trigger if actor in (None, "") else require_text(actor, "actor")
-        payload = encode_record(_payload(input_payload, "input_payload"), name="input_payload")
+        try:
+            payload = encode_record(_payload(input_payload, "input_payload"), name="input_payload")
+        except ValidationError:
+            await self._eligibility(
+                workflow_id, version_id
+            )  # clients hear of what is missing first
+            raise
         config = words = None
-        if runnable_config or (self.credentials is not None and not credentials_checked):
+        if self.credentials is not None and not credentials_checked:
             await self._eligibility(workflow_id)
-            if not credentials_checked:
-                await self.ensure_credential_health(workflow_id, actor=actor)
+            await self.ensure_credential_health(workflow_id, actor=actor)
         if runnable_config:
             stored = await self._eligibility(workflow_id, version_id)
             effective = effective_config(stored.runnable_config, runnable_config)
@@ -179,11 +184,11 @@ class WorkflowRuns(WorkflowRunLists):
             output_payload=payload,
             now=now,
             event=audit_event(actor, "run_succeeded", now),
-            output_text=_appended(msgspec.json.decode(str(payload))),
+            output_text=appended_text(msgspec.json.decode(str(payload))),
         )
         return done or await self._refused(run_id, "Only running runs can be marked as succeeded.")
 
-    async def mark_run_failed(self, run_id: UUID, *, actor: str, error: str) -> WorkflowRun:
+    async def mark_run_failed(self, run_id: UUID, *, actor: str, error: str | None) -> WorkflowRun:
         """Move a pending or running run to failed, with the reason.
 
         Raises:
@@ -192,13 +197,13 @@ class WorkflowRuns(WorkflowRunLists):
         """
         now = self._now()
         run_id = as_uuid(run_id, "run_id")
-        reason = clean_text(str(error))
+        reason = None if error is None else clean_text(str(error))
         failed = await self.q.fail_run(
             id=run_id,
             error=reason,
             now=now,
             event=audit_event(actor, "run_failed", now, error=reason),
-            error_text=_appended(reason),
+            error_text=appended_text(reason or ""),
         )
         return failed or await self._refused(
             run_id, "Only pending or running runs can be marked as failed."
@@ -221,7 +226,7 @@ class WorkflowRuns(WorkflowRunLists):
             reason=why,
             now=now,
             event=audit_event(actor, "run_cancelled", now, **({"reason": why} if why else {})),
-            error_text=_appended(why or ""),
+            error_text=appended_text(why or ""),
         )
         return cancelled or await self._refused(
             run_id, "Cannot cancel a run that is already completed."
@@ -239,7 +244,7 @@ def _payload(value: object, name: str) -> dict[str, Any]:
     return dict(value)
 
 
-def _appended(value: Any) -> str:
+def appended_text(value: Any) -> str:
     """Return search text to put behind what a run is found by already; empty when there is nothing to add."""
     words = search_text(value)
     return f" {BOUNDARY} {words}" if words else ""

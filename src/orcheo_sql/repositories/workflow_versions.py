@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 from uuid import UUID, uuid4
 
-from .._documents import encode_definition
+import msgspec
+
+from .._documents import encode_definition, number_text
 from .._errors import (
     EncodingError,
     ValidationError,
@@ -22,20 +24,40 @@ from ..rules import (
     parse_runnable_config,
     require_text,
 )
+from ..rules.listeners import (
+    LISTENER_DISABLED,
+    LISTENER_PLATFORMS,
+    LISTENER_SYNCED,
+    compile_listeners,
+)
 from ..structs import VersionDiff
 from .base import DEFAULT_PAGE, LARGEST_PAGE, NO_LIMIT, as_uuid, audit_event
-from .workflow_catalog import WorkflowCatalog
+from .workflow_lists import WorkflowLists
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from .._documents import JsonText
     from .._query_types import Workflows
     from ..structs import WorkflowVersion
 
 
-class WorkflowVersions(WorkflowCatalog):
+class ListenerSync(TypedDict):
+    """The arguments of the query `sync_listeners`."""
+
+    workflow_id: UUID
+    workflow_version_id: UUID
+    listeners: JsonText
+    now: datetime
+    synced_event: dict[str, Any]
+    disabled_event: dict[str, Any]
+
+
+class WorkflowVersions(WorkflowLists):
     """The part of `WorkflowRepository` about versions."""
 
     q: Workflows
+    listener_platforms: Mapping[str, str] = LISTENER_PLATFORMS
 
     async def create_version(
         self,
@@ -49,6 +71,8 @@ class WorkflowVersions(WorkflowCatalog):
     ) -> WorkflowVersion:
         """Create the next version of a workflow, archived or not; its number is the highest plus one.
 
+        From now on the listeners of its graph are served, and those of the version before no more.
+
         Args:
             workflow_id: the workflow.
             graph: any JSON document; kept as it is, and found by search.
@@ -61,27 +85,54 @@ class WorkflowVersions(WorkflowCatalog):
             ValidationError: a value breaks its rule; TypeError as well when it can't be written as JSON.
             WorkflowNotFoundError: there is no such workflow.
         """
-        workflow_id = as_uuid(workflow_id, "workflow_id")
-        document = _mapping(graph, "graph")
+        workflow_id, version_id = as_uuid(workflow_id, "workflow_id"), uuid4()
+        document = as_mapping(graph, "graph")
         config, default, default_text = _run_config(runnable_config or None)
         now = self._now()
-        created = await self.q.insert_version(
-            id=uuid4(),
-            workflow_id=workflow_id,
-            graph=encode_definition(document, name="graph"),
-            metadata=encode_definition(_mapping(metadata, "metadata"), name="metadata"),
-            runnable_config=config,
-            default_run_config=default,
-            default_run_text=default_text,
-            created_by=require_text(created_by, "created_by"),
-            notes=optional_text(notes, "notes"),
-            now=now,
-            event=audit_event(created_by, "version_created", now),
-            graph_text=search_text(document),
-        )
-        if created is None:
-            raise WorkflowNotFoundError(str(workflow_id))
+        encoded = encode_definition(document, name="graph")
+        details = encode_definition(as_mapping(metadata, "metadata"), name="metadata")
+        author, text = require_text(created_by, "created_by"), optional_text(notes, "notes")
+        event = audit_event(author, "version_created", now)
+        sync: ListenerSync = self._listener_sync(encoded, workflow_id, version_id, author, now)
+        # Two statements: only the second sees which listeners were served when the first got the workflow's row.
+        async with self._scope.transaction() as unit:
+            created = await unit.workflows.q.insert_version(
+                id=version_id,
+                workflow_id=workflow_id,
+                graph=encoded,
+                metadata=details,
+                runnable_config=config,
+                default_run_config=default,
+                default_run_text=default_text,
+                created_by=author,
+                notes=text,
+                now=now,
+                event=event,
+                graph_text=search_text(document),
+            )
+            if created is None:
+                raise WorkflowNotFoundError(str(workflow_id))
+            await unit.workflows.q.sync_listeners(**sync)
         return created
+
+    def _listener_sync(
+        self, graph: JsonText, workflow_id: UUID, version_id: UUID, actor: str, now: datetime
+    ) -> ListenerSync:
+        """Return the arguments of `sync_listeners` for a graph."""
+        compiled = compile_listeners(
+            msgspec.json.decode(graph.encode()),
+            workflow_id=workflow_id,
+            version_id=version_id,
+            platforms=self.listener_platforms,
+        )
+        return {
+            "workflow_id": workflow_id,
+            "workflow_version_id": version_id,
+            "listeners": encode_definition(compiled, name="listeners"),
+            "now": now,
+            "synced_event": audit_event(actor, LISTENER_SYNCED, now),
+            "disabled_event": audit_event(actor, LISTENER_DISABLED, now),
+        }
 
     async def list_versions(self, workflow_id: UUID) -> list[WorkflowVersion]:
         """Return all versions of a workflow by ascending number.
@@ -105,13 +156,14 @@ class WorkflowVersions(WorkflowCatalog):
         """
         workflow_id = as_uuid(workflow_id, "workflow_id")
         limit = check_limit(limit, maximum=LARGEST_PAGE)
-        (after,) = decode_cursor("versions", cursor, (int,)) if cursor is not None else (0,)
+        kind = f"versions of {workflow_id}"
+        (after,) = decode_cursor(kind, cursor, (int,)) if cursor is not None else (0,)
         rows = await self.q.list_versions(
             workflow_id=workflow_id, after_version=after, limit=limit + 1
         )
         if not rows:
             await self._require_workflow(workflow_id)
-        return page_of(rows, limit, lambda v: encode_cursor("versions", v.version))
+        return page_of(rows, limit, lambda v: encode_cursor(kind, v.version))
 
     async def get_version_by_number(
         self, workflow_id: UUID, version_number: int
@@ -131,7 +183,7 @@ class WorkflowVersions(WorkflowCatalog):
         )
         if found is None:
             await self._require_workflow(workflow_id)
-            raise WorkflowVersionNotFoundError(f"v{version_number}")
+            raise WorkflowVersionNotFoundError(f"v{number_text(version_number)}")
         return found
 
     async def get_version(self, version_id: UUID) -> WorkflowVersion:
@@ -171,10 +223,14 @@ class WorkflowVersions(WorkflowCatalog):
             WorkflowVersionNotFoundError: it has no such version.
         """
         workflow_id = as_uuid(workflow_id, "workflow_id")
-        config, default, default_text = _run_config(runnable_config)
         number = _number(version_number)
         now = self._now()
-        event = audit_event(actor, "version_runnable_config_updated", now)
+        try:
+            config, default, default_text = _run_config(runnable_config)
+            event = audit_event(actor, "version_runnable_config_updated", now)
+        except ValidationError:
+            await self.get_version_by_number(workflow_id, version_number)  # missing comes first
+            raise
         updated = number and await self.q.update_version_runnable_config(
             workflow_id=workflow_id,
             version=number,
@@ -186,7 +242,7 @@ class WorkflowVersions(WorkflowCatalog):
         )
         if not updated:
             await self._require_workflow(workflow_id)
-            raise WorkflowVersionNotFoundError(f"v{version_number}")
+            raise WorkflowVersionNotFoundError(f"v{number_text(version_number)}")
         return updated
 
     async def diff_versions(
@@ -206,7 +262,7 @@ class WorkflowVersions(WorkflowCatalog):
         for number in (base_version, target_version):
             if number not in graphs:
                 await self._require_workflow(workflow_id)
-                raise WorkflowVersionNotFoundError(f"v{number}")
+                raise WorkflowVersionNotFoundError(f"v{number_text(number)}")
         diff = diff_graphs(
             graphs[base_version], graphs[target_version], base_version, target_version
         )
@@ -227,7 +283,8 @@ def config_text(config: Mapping[str, Any]) -> str:
     return f" {BOUNDARY} {words}" if words else ""
 
 
-def _mapping(value: object, name: str) -> dict[str, Any]:
+def as_mapping(value: object, name: str) -> dict[str, Any]:
+    """Return a JSON object as a dict."""
     if not isinstance(value, Mapping):
         raise EncodingError(f"{name} must be a JSON object, got {type(value).__name__}")
     return dict(value)

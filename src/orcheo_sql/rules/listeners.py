@@ -12,19 +12,17 @@ A listener has two identities:
     told apart when they contain some; a UUID, because node names and identities have no length
     limit and index entries do.
 
-What has to outlive a version is stored under (workflow id, listener key): the cursor, the dedupe
-memory and an operator's pause, so that a new version goes on where the old one was; and the lease
-epoch, since a count that starts again would let a runtime in that slept through the change. The
-rest is the subscription's: config, status, error, runtime and lease expiry, audit trail. Cursors
-and dedupe records name a subscription to the outside; inside, it only leads to the listener key.
+What has to outlive a version is stored under the listener key: the cursor, the dedupe memory and an
+operator's pause, so that a new version goes on where the old one was. The rest is the
+subscription's: config, status, error, lease, audit trail. Cursors name a subscription to the
+outside; inside, it only leads to the listener key.
 
 A pause stands from the status ``paused`` until the status ``active``, through new versions,
 archiving, and versions that lack the node. Errors and blocks are not carried over: a new version
 may have cured them, and the runtime finds out. Nor are leases: a runtime claims the new
 subscription like any other, and what it still sends for the old one is refused.
 
-`plan_listener_sync` says what synchronisation changes. Its answer holds as long as the rows that it
-was computed from do: read them, and apply it, in one transaction that has locked the workflow's row.
+The query ``sync_listeners`` makes it so, in the transaction that stores the version.
 """
 
 from __future__ import annotations
@@ -55,9 +53,6 @@ from orcheo_sql.structs.listeners import (
     ListenerDispatchMessage,
     ListenerDispatchPayload,
     ListenerSubscriptionStatus,
-    ListenerSyncPlan,
-    StoredListener,
-    SyncedListener,
 )
 
 if TYPE_CHECKING:
@@ -80,10 +75,6 @@ LISTENER_RELEASED = "listener_subscription_released"
 
 LONGEST_DEDUPE_SECONDS = 365 * 24 * 3600
 LONGEST_DEDUPE_KEY = 512  # bytes; index entries are limited, and an event must not fail for it
-
-_ACTIVE = ListenerSubscriptionStatus.ACTIVE
-_PAUSED = ListenerSubscriptionStatus.PAUSED
-_DISABLED = ListenerSubscriptionStatus.DISABLED
 
 
 def listener_status_action(status: ListenerSubscriptionStatus) -> str:
@@ -147,42 +138,6 @@ def compile_listeners(
                 config={name: value for name, value in entry.items() if name not in _NOT_CONFIG},
             )
     return list(compiled.values())
-
-
-def plan_listener_sync(
-    stored: Iterable[StoredListener],
-    compiled: Iterable[CompiledListener],
-    *,
-    paused: Collection[UUID] = (),
-    is_archived: bool = False,
-) -> ListenerSyncPlan:
-    """Return how the stored subscriptions of a workflow become the compiled ones.
-
-    Args:
-        stored: all that are not disabled, and those that have the id of a compiled one (the version
-            was synchronised before); more do no harm.
-        compiled: what `compile_listeners` found in the version that is to be served.
-        paused: keys of listeners whose pause stands, whether or not a subscription shows it.
-        is_archived: the workflow may not start runs, so that all subscriptions rest disabled.
-    """
-    known = list(stored)
-    served = [each for each in known if each.status != _DISABLED]
-    resting = {*paused, *(each.listener_key for each in served if each.status == _PAUSED)}
-    continued = {each.listener_key: each.id for each in reversed(served)}
-    synced: dict[UUID, SyncedListener] = {}
-    for each in compiled:
-        status = _PAUSED if each.listener_key in resting else _ACTIVE
-        synced[each.id] = SyncedListener(
-            **msgspec.structs.asdict(each),
-            status=_DISABLED if is_archived else status,
-            continues=continued.get(each.listener_key),
-        )
-    ids = {each.id for each in known}
-    return ListenerSyncPlan(
-        disabled=[each.id for each in served if each.id not in synced],
-        inserted=[each for each in synced.values() if each.id not in ids],
-        updated=[each for each in synced.values() if each.id in ids],
-    )
 
 
 def require_listener_status(value: object) -> ListenerSubscriptionStatus:

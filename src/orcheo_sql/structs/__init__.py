@@ -4,12 +4,24 @@ from __future__ import annotations
 
 from orcheo_sql.structs.agentensor import AgentensorCheckpoint
 from orcheo_sql.structs.base import AuditedEntity, AuditRecord, Record, utc_now
+from orcheo_sql.structs.cron_rows import CronSchedule, CronScheduleState, DueSchedule
+from orcheo_sql.structs.dispatch_rows import (
+    DueRetry,
+    OutboxCounts,
+    OutboxEntry,
+    RetryState,
+    RunRetry,
+    RunRetryStatus,
+    StoredRetryPolicy,
+)
+from orcheo_sql.structs.listener_rows import LeasedListener, ListenerState, StoredCursor
 from orcheo_sql.structs.listeners import (
     ListenerCursor,
     ListenerDedupeRecord,
     ListenerDispatchMessage,
     ListenerDispatchPayload,
     ListenerHealthSnapshot,
+    ListenerLease,
     ListenerSubscription,
     ListenerSubscriptionStatus,
 )
@@ -26,6 +38,7 @@ from orcheo_sql.structs.triggers import (
     WebhookRequest,
     WebhookTriggerConfig,
 )
+from orcheo_sql.structs.webhook_rows import StoredWebhook, WebhookRefusal
 from orcheo_sql.structs.workflows import (
     ChatKitStartScreenPrompt,
     ChatKitSupportedModel,
@@ -48,24 +61,40 @@ __all__ = [
     "ChatKitStartScreenPrompt",
     "ChatKitSupportedModel",
     "CronMisfirePolicy",
+    "CronSchedule",
+    "CronScheduleState",
     "CronTriggerConfig",
+    "DueRetry",
+    "DueSchedule",
+    "LeasedListener",
     "ListenerCursor",
     "ListenerDedupeRecord",
     "ListenerDispatchMessage",
     "ListenerDispatchPayload",
     "ListenerHealthSnapshot",
+    "ListenerLease",
+    "ListenerState",
     "ListenerSubscription",
     "ListenerSubscriptionStatus",
     "ManualDispatchItem",
     "ManualDispatchRequest",
     "ManualDispatchRun",
+    "OutboxCounts",
+    "OutboxEntry",
     "RateLimitConfig",
     "Record",
     "RetryDecision",
     "RetryPolicyConfig",
+    "RetryState",
     "RunEligibility",
+    "RunRetry",
+    "RunRetryStatus",
     "RunStatusCounts",
+    "StoredCursor",
+    "StoredRetryPolicy",
+    "StoredWebhook",
     "VersionDiff",
+    "WebhookRefusal",
     "WebhookRequest",
     "WebhookTriggerConfig",
     "Workflow",

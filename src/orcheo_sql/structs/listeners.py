@@ -1,11 +1,9 @@
 """Listeners: subscriptions to a platform's events, their cursors, and the events themselves.
 
 Strictness follows `orcheo_sql.structs.base`: what is a row of its own, or is never stored, refuses
-unknown fields. An event is stored inside the input of its run, so its structs ignore them when they
-are read back; an event that a client sends is checked by `rules.parse_listener_payload`, strictly.
-
-What synchronisation compares and decides (the second half) is explained in
-`orcheo_sql.rules.listeners`.
+unknown fields. A cursor is stored as a document and an event inside the input of its run, so their
+structs ignore them when they are read back; what a client sends is checked by
+`rules.listeners`, strictly.
 """
 
 from datetime import datetime, timedelta
@@ -48,7 +46,20 @@ class ListenerSubscription(AuditedEntity, frozen=True, kw_only=True):
     last_error: str | None = None
 
 
-class ListenerCursor(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class ListenerLease(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The right of one runtime to serve a subscription, until it expires or passes to another.
+
+    `epoch` grows whenever the lease is not simply renewed: it tells this lease from every later one,
+    also of a runtime with the same name.
+    """
+
+    subscription: ListenerSubscription
+    runtime_id: str
+    epoch: int
+    expires_at: datetime
+
+
+class ListenerCursor(Record, frozen=True, kw_only=True):
     """How far a listener has read its platform's events."""
 
     subscription_id: UUID
@@ -147,34 +158,3 @@ class CompiledListener(Record, frozen=True, kw_only=True):
     platform: str
     bot_identity_key: str
     config: dict[str, Any]
-
-
-class StoredListener(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What synchronisation needs to know of a stored subscription."""
-
-    id: UUID
-    listener_key: UUID
-    status: ListenerSubscriptionStatus
-
-
-class SyncedListener(CompiledListener, frozen=True, kw_only=True):
-    """A subscription as synchronisation stores it: without runtime, lease and error.
-
-    `continues` is the subscription that served the same listener until now, if one did.
-    """
-
-    status: ListenerSubscriptionStatus
-    continues: UUID | None
-
-
-class ListenerSyncPlan(Record, frozen=True, kw_only=True):
-    """What synchronisation changes; each id occurs once. Applied as a whole or not at all."""
-
-    disabled: list[UUID]
-    inserted: list[SyncedListener]
-    updated: list[SyncedListener]
-
-    @property
-    def carried_over(self) -> list[SyncedListener]:
-        """The subscriptions that continue a listener that was served until now."""
-        return [each for each in (*self.inserted, *self.updated) if each.continues is not None]

@@ -8,12 +8,13 @@ from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
 from random import Random
-from typing import Any, Self
+from typing import Any, Self, get_args
 from uuid import UUID
 
 import msgspec
 from msgspec.structs import force_setattr
 
+from orcheo_sql._errors import DecodeError
 from orcheo_sql.structs.base import Record
 
 
@@ -53,6 +54,35 @@ class _Config(_Checked, frozen=True, kw_only=True):
             if name in fields:
                 force_setattr(config, name, fields[name])
         return config
+
+    @classmethod
+    def from_document(cls, document: Mapping[str, Any]) -> Self:
+        """Return a config from the JSON document that was stored, bound by no rule.
+
+        Raises:
+            DecodeError: a value is of another type.
+        """
+        fields = {each.name: each for each in msgspec.structs.fields(cls)}
+        values = {}
+        for name, value in document.items():
+            if name not in fields:
+                continue
+            try:
+                values[name] = _from_document(fields[name].type, value)
+            except msgspec.ValidationError as error:
+                raise DecodeError(f"{cls.__name__}.{name}: {error}") from None
+        return cls.from_stored(values)
+
+
+def _from_document(kind: Any, value: Any) -> Any:
+    inner = next((each for each in get_args(kind) if _is_config(each)), None)
+    if inner is not None and isinstance(value, Mapping):
+        return inner.from_document(value)
+    return msgspec.convert(value, kind)
+
+
+def _is_config(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, _Config)
 
 
 class RateLimitConfig(_Config, frozen=True, kw_only=True):

@@ -2,11 +2,11 @@
 -- Shared by all: a time window [created_from, before_at), a keyset cursor (before_at, before_id) and JSON filters.
 -- A filter that is NULL does not apply; docs/filters.md tells what containment and conditions mean.
 
--- name: list_runs(created_from, before_at, before_id, input_contains, input_conditions, output_contains, output_conditions, config_contains, config_conditions, limit)
+-- name: list_runs(created_from, before_at, before_id, input_contains, input_conditions, output_contains, output_conditions, metadata_contains, metadata_conditions, limit)
 -- List runs, newest first.
 -- Returns: WorkflowRun
 -- Index: ix_workflow_runs__created in order
--- Plan: custom if input_contains, output_contains, config_contains
+-- Plan: custom if input_contains, output_contains, metadata_contains
 SELECT
     r.id, r.created_at, r.updated_at, r.audit_log, r.workflow_version_id, r.status, r.triggered_by,
     i.input_payload, i.runnable_config, o.output_payload, r.started_at, r.completed_at, r.error
@@ -19,16 +19,16 @@ WHERE
     AND (:input_conditions::jsonb IS NULL OR json_meets(i.input_payload::jsonb, :input_conditions::jsonb))
     AND (:output_contains::jsonb IS NULL OR o.output_payload::jsonb @> :output_contains::jsonb)
     AND (:output_conditions::jsonb IS NULL OR json_meets(o.output_payload::jsonb, :output_conditions::jsonb))
-    AND (:config_contains::jsonb IS NULL OR i.runnable_config::jsonb @> :config_contains::jsonb)
-    AND (:config_conditions::jsonb IS NULL OR json_meets(i.runnable_config::jsonb, :config_conditions::jsonb))
+    AND (:metadata_contains::jsonb IS NULL OR i.metadata @> :metadata_contains::jsonb)
+    AND (:metadata_conditions::jsonb IS NULL OR json_meets(i.metadata, :metadata_conditions::jsonb))
 ORDER BY r.created_at DESC, r.id DESC
 LIMIT :limit;
 
--- name: list_runs_by_workflow(workflow_id, triggered_by, created_from, before_at, before_id, input_contains, input_conditions, output_contains, output_conditions, config_contains, config_conditions, limit)
+-- name: list_runs_by_workflow(workflow_id, triggered_by, created_from, before_at, before_id, input_contains, input_conditions, output_contains, output_conditions, metadata_contains, metadata_conditions, limit)
 -- List the runs of one workflow, newest first.
 -- Returns: WorkflowRun
 -- Index: ix_workflow_runs__workflow_created in order
--- Plan: custom if input_contains, output_contains, config_contains
+-- Plan: custom if input_contains, output_contains, metadata_contains
 SELECT
     r.id, r.created_at, r.updated_at, r.audit_log, r.workflow_version_id, r.status, r.triggered_by,
     i.input_payload, i.runnable_config, o.output_payload, r.started_at, r.completed_at, r.error
@@ -43,16 +43,16 @@ WHERE
     AND (:input_conditions::jsonb IS NULL OR json_meets(i.input_payload::jsonb, :input_conditions::jsonb))
     AND (:output_contains::jsonb IS NULL OR o.output_payload::jsonb @> :output_contains::jsonb)
     AND (:output_conditions::jsonb IS NULL OR json_meets(o.output_payload::jsonb, :output_conditions::jsonb))
-    AND (:config_contains::jsonb IS NULL OR i.runnable_config::jsonb @> :config_contains::jsonb)
-    AND (:config_conditions::jsonb IS NULL OR json_meets(i.runnable_config::jsonb, :config_conditions::jsonb))
+    AND (:metadata_contains::jsonb IS NULL OR i.metadata @> :metadata_contains::jsonb)
+    AND (:metadata_conditions::jsonb IS NULL OR json_meets(i.metadata, :metadata_conditions::jsonb))
 ORDER BY r.created_at DESC, r.id DESC
 LIMIT :limit;
 
--- name: list_runs_by_workflow_and_status(workflow_id, status, triggered_by, created_from, before_at, before_id, input_contains, input_conditions, output_contains, output_conditions, config_contains, config_conditions, limit)
+-- name: list_runs_by_workflow_and_status(workflow_id, status, triggered_by, created_from, before_at, before_id, input_contains, input_conditions, output_contains, output_conditions, metadata_contains, metadata_conditions, limit)
 -- List the runs of one workflow that are in one state, newest first.
 -- Returns: WorkflowRun
 -- Index: ix_workflow_runs__workflow_status_created in order
--- Plan: custom if input_contains, output_contains, config_contains
+-- Plan: custom if input_contains, output_contains, metadata_contains
 SELECT
     r.id, r.created_at, r.updated_at, r.audit_log, r.workflow_version_id, r.status, r.triggered_by,
     i.input_payload, i.runnable_config, o.output_payload, r.started_at, r.completed_at, r.error
@@ -67,16 +67,16 @@ WHERE
     AND (:input_conditions::jsonb IS NULL OR json_meets(i.input_payload::jsonb, :input_conditions::jsonb))
     AND (:output_contains::jsonb IS NULL OR o.output_payload::jsonb @> :output_contains::jsonb)
     AND (:output_conditions::jsonb IS NULL OR json_meets(o.output_payload::jsonb, :output_conditions::jsonb))
-    AND (:config_contains::jsonb IS NULL OR i.runnable_config::jsonb @> :config_contains::jsonb)
-    AND (:config_conditions::jsonb IS NULL OR json_meets(i.runnable_config::jsonb, :config_conditions::jsonb))
+    AND (:metadata_contains::jsonb IS NULL OR i.metadata @> :metadata_contains::jsonb)
+    AND (:metadata_conditions::jsonb IS NULL OR json_meets(i.metadata, :metadata_conditions::jsonb))
 ORDER BY r.created_at DESC, r.id DESC
 LIMIT :limit;
 
--- name: list_runs_by_status(status, created_from, before_at, before_id, input_contains, input_conditions, output_contains, output_conditions, config_contains, config_conditions, limit)
+-- name: list_runs_by_status(status, created_from, before_at, before_id, input_contains, input_conditions, output_contains, output_conditions, metadata_contains, metadata_conditions, limit)
 -- List runs that are in one state, newest first.
 -- Returns: WorkflowRun
 -- Index: ix_workflow_runs__status_created in order
--- Plan: custom if input_contains, output_contains, config_contains
+-- Plan: custom if input_contains, output_contains, metadata_contains
 SELECT
     r.id, r.created_at, r.updated_at, r.audit_log, r.workflow_version_id, r.status, r.triggered_by,
     i.input_payload, i.runnable_config, o.output_payload, r.started_at, r.completed_at, r.error
@@ -90,18 +90,18 @@ WHERE
     AND (:input_conditions::jsonb IS NULL OR json_meets(i.input_payload::jsonb, :input_conditions::jsonb))
     AND (:output_contains::jsonb IS NULL OR o.output_payload::jsonb @> :output_contains::jsonb)
     AND (:output_conditions::jsonb IS NULL OR json_meets(o.output_payload::jsonb, :output_conditions::jsonb))
-    AND (:config_contains::jsonb IS NULL OR i.runnable_config::jsonb @> :config_contains::jsonb)
-    AND (:config_conditions::jsonb IS NULL OR json_meets(i.runnable_config::jsonb, :config_conditions::jsonb))
+    AND (:metadata_contains::jsonb IS NULL OR i.metadata @> :metadata_contains::jsonb)
+    AND (:metadata_conditions::jsonb IS NULL OR json_meets(i.metadata, :metadata_conditions::jsonb))
 ORDER BY r.created_at DESC, r.id DESC
 LIMIT :limit;
 
--- name: list_runs_by_trigger(triggered_by, status, created_from, before_at, before_id, input_contains, input_conditions, output_contains, output_conditions, config_contains, config_conditions, limit)
+-- name: list_runs_by_trigger(triggered_by, status, created_from, before_at, before_id, input_contains, input_conditions, output_contains, output_conditions, metadata_contains, metadata_conditions, limit)
 -- List runs by what triggered them and, optionally, their state, newest first.
 -- Returns: WorkflowRun
 -- Index: ix_workflow_runs__trigger_created in order
 -- Differs: PostgreSQL limits the size of an index entry, so its index holds the beginning of the trigger. The coalesce
 -- keeps the planner from counting the same condition twice, which would make it expect too few rows to use the order.
--- Plan: custom if input_contains, output_contains, config_contains
+-- Plan: custom if input_contains, output_contains, metadata_contains
 SELECT
     r.id, r.created_at, r.updated_at, r.audit_log, r.workflow_version_id, r.status, r.triggered_by,
     i.input_payload, i.runnable_config, o.output_payload, r.started_at, r.completed_at, r.error
@@ -116,8 +116,8 @@ WHERE
     AND (:input_conditions::jsonb IS NULL OR json_meets(i.input_payload::jsonb, :input_conditions::jsonb))
     AND (:output_contains::jsonb IS NULL OR o.output_payload::jsonb @> :output_contains::jsonb)
     AND (:output_conditions::jsonb IS NULL OR json_meets(o.output_payload::jsonb, :output_conditions::jsonb))
-    AND (:config_contains::jsonb IS NULL OR i.runnable_config::jsonb @> :config_contains::jsonb)
-    AND (:config_conditions::jsonb IS NULL OR json_meets(i.runnable_config::jsonb, :config_conditions::jsonb))
+    AND (:metadata_contains::jsonb IS NULL OR i.metadata @> :metadata_contains::jsonb)
+    AND (:metadata_conditions::jsonb IS NULL OR json_meets(i.metadata, :metadata_conditions::jsonb))
 ORDER BY r.created_at DESC, r.id DESC
 LIMIT :limit;
 

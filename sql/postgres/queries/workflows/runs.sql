@@ -27,6 +27,7 @@ WHERE w.id = :workflow_id;
 -- policy of this moment; with :hand_off, it goes to the outbox as well.
 -- No row when the workflow is missing or archived, or the version is not one of its own.
 -- Returns: WorkflowRun
+-- Locks: the workflow against being archived until the run is committed; nothing else waits for it.
 -- Differs: SQLite writes payload and search row with statements of their own, PostgreSQL in CTEs.
 WITH eligible AS (
     SELECT
@@ -36,15 +37,17 @@ WITH eligible AS (
     FROM workflows AS w
     INNER JOIN workflow_versions AS v ON v.workflow_id = w.id
     WHERE w.id = :workflow_id AND NOT w.is_archived AND v.id = :workflow_version_id
+    FOR KEY SHARE OF w
 ),
 r AS (
     INSERT INTO workflow_runs (
-        id, workflow_id, workflow_version_id, status, triggered_by, created_at, updated_at, audit_log, retry_policy
+        id, workflow_id, workflow_version_id, status, triggered_by, created_at, updated_at, audit_log, retry_policy,
+        is_handed_off
     )
     SELECT
         :id, workflow_id, workflow_version_id, 'pending', :triggered_by,
         :now::timestamptz, :now::timestamptz, jsonb_build_array(:event::jsonb),
-        (SELECT max(p.number) FROM retry_policies AS p WHERE p.workflow_id = eligible.workflow_id)
+        (SELECT max(p.number) FROM retry_policies AS p WHERE p.workflow_id = eligible.workflow_id), :hand_off
     FROM eligible
     RETURNING
         id, created_at, updated_at, audit_log, workflow_version_id, status, triggered_by, started_at, completed_at,
@@ -76,7 +79,7 @@ UPDATE workflow_runs
 SET
     status = 'running',
     started_at = :now,
-    updated_at = :now,
+    updated_at = greatest(updated_at, :now),
     audit_log = audit_log || :event::jsonb
 WHERE id = :id AND status = 'pending'
 RETURNING
@@ -95,7 +98,7 @@ WITH r AS (
         status = 'succeeded',
         completed_at = :now,
         error = NULL,
-        updated_at = :now,
+        updated_at = greatest(updated_at, :now),
         audit_log = audit_log || :event::jsonb
     WHERE id = :id AND status = 'running'
     RETURNING
@@ -119,6 +122,7 @@ INNER JOIN workflow_run_inputs AS i ON i.run_id = r.id;
 -- name: fail_run(id, error, now, event, error_text)^
 -- Move a pending or running run to failed and keep the reason.
 -- Returns: WorkflowRun
+-- Null: error (the caller does not say why)
 -- Differs: SQLite writes the search row with a second statement, PostgreSQL in a CTE.
 WITH r AS (
     UPDATE workflow_runs
@@ -126,7 +130,7 @@ WITH r AS (
         status = 'failed',
         completed_at = :now,
         error = :error,
-        updated_at = :now,
+        updated_at = greatest(updated_at, :now),
         audit_log = audit_log || :event::jsonb
     WHERE id = :id AND status IN ('pending', 'running')
     RETURNING
@@ -154,7 +158,7 @@ WITH r AS (
         status = 'cancelled',
         completed_at = :now,
         error = :reason,
-        updated_at = :now,
+        updated_at = greatest(updated_at, :now),
         audit_log = audit_log || :event::jsonb
     WHERE id = :id AND status IN ('pending', 'running')
     RETURNING
@@ -175,10 +179,15 @@ INNER JOIN workflow_run_inputs AS i ON i.run_id = r.id;
 -- name: prune_runs(created_before, limit)!
 -- Delete up to :limit finished runs that were created before a time, oldest first, with all that belongs to them.
 -- Index: ix_workflow_runs__created in order
-DELETE FROM workflow_runs
-WHERE id IN (
+-- Differs: SQLite has one writer; here, two that prune at once take different runs. In a CTE, which is run once: a
+-- subquery may be run for each row, and lock other runs each time.
+WITH prunable AS MATERIALIZED (
     SELECT id FROM workflow_runs
     WHERE created_at < :created_before AND status IN ('succeeded', 'failed', 'cancelled')
     ORDER BY created_at, id
     LIMIT :limit
-);
+    FOR UPDATE SKIP LOCKED
+)
+DELETE FROM workflow_runs
+USING prunable
+WHERE workflow_runs.id = prunable.id;

@@ -87,7 +87,7 @@ SET
     runnable_config = :runnable_config,
     default_run_config = :default_run_config,
     default_run_text = :default_run_text,
-    updated_at = :now,
+    updated_at = greatest(updated_at, :now),
     audit_log = audit_log || :event::jsonb
 WHERE workflow_id = :workflow_id AND version = :version
 RETURNING

@@ -21,7 +21,7 @@ SELECT EXISTS(SELECT 1 FROM workflows WHERE id = :id);
 -- with this handle that changed last, else the workflow with this id.
 -- Returns: UUID
 -- Null: id (the reference is not the text of an id)
--- Index: ix_workflows__handle, workflows_pkey
+-- Index: uq_workflows__active_handle, ix_workflows__archived_handle, workflows_pkey
 SELECT found.id
 FROM (
     SELECT id, 1 AS priority FROM workflows WHERE handle = :handle AND NOT is_archived
@@ -63,8 +63,23 @@ WHERE (created_at, id) > (:after_at, :after_id)
 ORDER BY created_at, id
 LIMIT :limit;
 
--- name: list_workflow_summaries(include_archived, after_at, after_id, limit)
--- List what an overview shows: workflows with their latest version, without audit records and graphs.
+-- name: list_workflow_summaries(after_at, after_id, limit)
+-- List what an overview shows: active workflows with their latest version, without audit records and graphs.
+-- Returns: WorkflowSummary
+-- Index: ix_workflows__active_created in order, uq_workflow_versions__workflow_id__version
+SELECT
+    w.id, w.created_at, w.updated_at, w.name, w.handle, w.slug, w.description, w.tags, w.is_archived,
+    w.draft_access, w.is_public,
+    v.version AS latest_version, v.id AS latest_version_id, v.created_at AS latest_version_created_at
+FROM workflows AS w
+LEFT JOIN workflow_versions AS v ON v.workflow_id = w.id AND v.version = w.latest_version
+WHERE NOT w.is_archived AND (w.created_at, w.id) > (:after_at, :after_id)
+ORDER BY w.created_at, w.id
+LIMIT :limit;
+
+-- name: list_workflow_summaries_with_archived(after_at, after_id, limit)
+-- List what an overview shows: workflows, also archived ones, with their latest version, without audit records and
+-- graphs.
 -- Returns: WorkflowSummary
 -- Index: ix_workflows__created in order, uq_workflow_versions__workflow_id__version
 SELECT
@@ -73,7 +88,7 @@ SELECT
     v.version AS latest_version, v.id AS latest_version_id, v.created_at AS latest_version_created_at
 FROM workflows AS w
 LEFT JOIN workflow_versions AS v ON v.workflow_id = w.id AND v.version = w.latest_version
-WHERE (:include_archived OR NOT w.is_archived) AND (w.created_at, w.id) > (:after_at, :after_id)
+WHERE (w.created_at, w.id) > (:after_at, :after_id)
 ORDER BY w.created_at, w.id
 LIMIT :limit;
 
@@ -109,8 +124,12 @@ FROM inserted;
 -- Archiving a public workflow revokes its publication first, with a record of its own.
 -- Returns: Workflow
 -- Conflict: uq_workflows__handle when another workflow holds the handle.
--- Differs: SQLite writes the search row with a second statement, PostgreSQL in a CTE.
-WITH updated AS (
+-- Differs: SQLite writes the search row with a second statement, PostgreSQL in a CTE. SQLite has one writer, so it
+-- needs no lock; here, archiving waits for runs that are being created.
+WITH locked AS (
+    SELECT id FROM workflows WHERE id = :id AND :is_archived::boolean IS NOT NULL FOR UPDATE
+),
+updated AS (
     UPDATE workflows
     SET
         handle = coalesce(:handle, handle),
@@ -135,7 +154,7 @@ WITH updated AS (
         published_at = CASE WHEN :is_archived THEN NULL ELSE published_at END,
         published_by = CASE WHEN :is_archived THEN NULL ELSE published_by END,
         require_login = require_login AND :is_archived::boolean IS NOT TRUE,
-        updated_at = :now,
+        updated_at = greatest(updated_at, :now),
         audit_log = CASE
             WHEN :is_archived AND is_public
                 THEN audit_log || jsonb_set(
@@ -174,7 +193,7 @@ WITH updated AS (
                 WHERE change.new <> coalesce(change.old, 'null')
             )
         )
-    WHERE id = :id
+    WHERE id = :id AND (:is_archived::boolean IS NULL OR EXISTS (SELECT 1 FROM locked))
     RETURNING
         id, created_at, updated_at, audit_log, name, handle, slug, description, tags, is_archived, draft_access,
         is_public, published_at, published_by, require_login, share_url, chatkit
@@ -205,7 +224,7 @@ SET
     published_at = :now,
     published_by = :actor,
     require_login = :require_login,
-    updated_at = :now,
+    updated_at = greatest(updated_at, :now),
     audit_log = audit_log || :event::jsonb
 WHERE id = :id AND NOT is_archived AND NOT is_public
 RETURNING
@@ -221,7 +240,7 @@ SET
     published_at = NULL,
     published_by = NULL,
     require_login = FALSE,
-    updated_at = :now,
+    updated_at = greatest(updated_at, :now),
     audit_log = audit_log || jsonb_set(:event::jsonb, '{metadata,require_login}', to_jsonb(require_login))
 WHERE id = :id AND NOT is_archived AND is_public
 RETURNING

@@ -1,7 +1,7 @@
 -- Audit trails: what left the row of an entity (audit_records), then what is still in it.
 
 -- name: list_audit_records(entity_id, after_seq, limit)
--- List the audit trail of a workflow, version or run, oldest first.
+-- List the audit trail of a workflow, version, run or listener subscription, oldest first.
 -- Returns: AuditEntry
 -- Index: sqlite_autoindex_audit_records_1, sqlite_autoindex_workflows_1
 -- Differs: SQLite counts the elements of an array from 0, PostgreSQL from 1.
@@ -18,6 +18,8 @@ FROM (
         SELECT audit_log FROM workflow_versions WHERE id = :entity_id
         UNION ALL
         SELECT audit_log FROM workflow_runs WHERE id = :entity_id
+        UNION ALL
+        SELECT audit_log FROM listener_subscriptions WHERE id = :entity_id
     ) AS entity, json_each(entity.audit_log) AS kept
 ) AS entry
 WHERE entry.seq > :after_seq

@@ -27,13 +27,15 @@ WHERE w.id = :workflow_id;
 -- policy of this moment; with :hand_off, it goes to the outbox as well.
 -- No row when the workflow is missing or archived, or the version is not one of its own.
 -- Returns: WorkflowRun
+-- Locks: the workflow against being archived until the run is committed; nothing else waits for it.
 -- Differs: SQLite writes payload and search row with statements of their own, PostgreSQL in CTEs.
 INSERT INTO workflow_runs (
-    id, workflow_id, workflow_version_id, status, triggered_by, created_at, updated_at, audit_log, retry_policy
+    id, workflow_id, workflow_version_id, status, triggered_by, created_at, updated_at, audit_log, retry_policy,
+    is_handed_off
 )
 SELECT
     :id, w.id, v.id, 'pending', :triggered_by, :now, :now, json_array(json(:event)),
-    (SELECT max(p.number) FROM retry_policies AS p WHERE p.workflow_id = w.id)
+    (SELECT max(p.number) FROM retry_policies AS p WHERE p.workflow_id = w.id), :hand_off
 FROM workflows AS w
 INNER JOIN workflow_versions AS v ON v.workflow_id = w.id
 WHERE w.id = :workflow_id AND NOT w.is_archived AND v.id = :workflow_version_id
@@ -65,7 +67,7 @@ UPDATE workflow_runs
 SET
     status = 'running',
     started_at = :now,
-    updated_at = :now,
+    updated_at = max(updated_at, :now),
     audit_log = json_insert(audit_log, '$[#]', json(:event))
 WHERE id = :id AND status = 'pending'
 RETURNING
@@ -83,7 +85,7 @@ SET
     status = 'succeeded',
     completed_at = :now,
     error = NULL,
-    updated_at = :now,
+    updated_at = max(updated_at, :now),
     audit_log = json_insert(audit_log, '$[#]', json(:event))
 WHERE id = :id AND status = 'running'
 RETURNING
@@ -99,13 +101,14 @@ UPDATE workflow_run_search SET search_text = search_text || :output_text WHERE r
 -- name: fail_run(id, error, now, event, error_text)^
 -- Move a pending or running run to failed and keep the reason.
 -- Returns: WorkflowRun
+-- Null: error (the caller does not say why)
 -- Differs: SQLite writes the search row with a second statement, PostgreSQL in a CTE.
 UPDATE workflow_runs
 SET
     status = 'failed',
     completed_at = :now,
     error = :error,
-    updated_at = :now,
+    updated_at = max(updated_at, :now),
     audit_log = json_insert(audit_log, '$[#]', json(:event))
 WHERE id = :id AND status IN ('pending', 'running')
 RETURNING
@@ -125,7 +128,7 @@ SET
     status = 'cancelled',
     completed_at = :now,
     error = :reason,
-    updated_at = :now,
+    updated_at = max(updated_at, :now),
     audit_log = json_insert(audit_log, '$[#]', json(:event))
 WHERE id = :id AND status IN ('pending', 'running')
 RETURNING
@@ -139,6 +142,7 @@ UPDATE workflow_run_search SET search_text = search_text || :error_text WHERE ru
 -- name: prune_runs(created_before, limit)!
 -- Delete up to :limit finished runs that were created before a time, oldest first, with all that belongs to them.
 -- Index: ix_workflow_runs__created in order
+-- Differs: SQLite has one writer; on PostgreSQL, two that prune at once take different runs.
 DELETE FROM workflow_runs
 WHERE id IN (
     SELECT id FROM workflow_runs

@@ -86,7 +86,7 @@ SET
     runnable_config = :runnable_config,
     default_run_config = :default_run_config,
     default_run_text = :default_run_text,
-    updated_at = :now,
+    updated_at = max(updated_at, :now),
     audit_log = json_insert(audit_log, '$[#]', json(:event))
 WHERE workflow_id = :workflow_id AND version = :version
 RETURNING

@@ -21,7 +21,7 @@ SELECT EXISTS(SELECT 1 FROM workflows WHERE id = :id);
 -- with this handle that changed last, else the workflow with this id.
 -- Returns: UUID
 -- Null: id (the reference is not the text of an id)
--- Index: ix_workflows__handle, sqlite_autoindex_workflows_1
+-- Index: uq_workflows__active_handle, ix_workflows__archived_handle, sqlite_autoindex_workflows_1
 SELECT found.id
 FROM (
     SELECT id, 1 AS priority FROM workflows WHERE handle = :handle AND NOT is_archived
@@ -63,8 +63,23 @@ WHERE (created_at, id) > (:after_at, :after_id)
 ORDER BY created_at, id
 LIMIT :limit;
 
--- name: list_workflow_summaries(include_archived, after_at, after_id, limit)
--- List what an overview shows: workflows with their latest version, without audit records and graphs.
+-- name: list_workflow_summaries(after_at, after_id, limit)
+-- List what an overview shows: active workflows with their latest version, without audit records and graphs.
+-- Returns: WorkflowSummary
+-- Index: ix_workflows__active_created in order, sqlite_autoindex_workflow_versions_2
+SELECT
+    w.id, w.created_at, w.updated_at, w.name, w.handle, w.slug, w.description, w.tags, w.is_archived,
+    w.draft_access, w.is_public,
+    v.version AS latest_version, v.id AS latest_version_id, v.created_at AS latest_version_created_at
+FROM workflows AS w
+LEFT JOIN workflow_versions AS v ON v.workflow_id = w.id AND v.version = w.latest_version
+WHERE NOT w.is_archived AND (w.created_at, w.id) > (:after_at, :after_id)
+ORDER BY w.created_at, w.id
+LIMIT :limit;
+
+-- name: list_workflow_summaries_with_archived(after_at, after_id, limit)
+-- List what an overview shows: workflows, also archived ones, with their latest version, without audit records and
+-- graphs.
 -- Returns: WorkflowSummary
 -- Index: ix_workflows__created in order, sqlite_autoindex_workflow_versions_2
 SELECT
@@ -73,7 +88,7 @@ SELECT
     v.version AS latest_version, v.id AS latest_version_id, v.created_at AS latest_version_created_at
 FROM workflows AS w
 LEFT JOIN workflow_versions AS v ON v.workflow_id = w.id AND v.version = w.latest_version
-WHERE (:include_archived OR NOT w.is_archived) AND (w.created_at, w.id) > (:after_at, :after_id)
+WHERE (w.created_at, w.id) > (:after_at, :after_id)
 ORDER BY w.created_at, w.id
 LIMIT :limit;
 
@@ -102,7 +117,8 @@ VALUES (:id, :handle_text, :name_text, :description_text, :tags_text, '');
 -- Archiving a public workflow revokes its publication first, with a record of its own.
 -- Returns: Workflow
 -- Conflict: uq_workflows__handle when another workflow holds the handle.
--- Differs: SQLite writes the search row with a second statement, PostgreSQL in a CTE.
+-- Differs: SQLite writes the search row with a second statement, PostgreSQL in a CTE. SQLite has one writer, so it
+-- needs no lock; there, archiving waits for runs that are being created.
 UPDATE workflows
 SET
     handle = coalesce(:handle, handle),
@@ -135,7 +151,7 @@ SET
     published_at = CASE WHEN :is_archived THEN NULL ELSE published_at END,
     published_by = CASE WHEN :is_archived THEN NULL ELSE published_by END,
     require_login = CASE WHEN :is_archived THEN 0 ELSE require_login END,
-    updated_at = :now,
+    updated_at = max(updated_at, :now),
     audit_log = json_insert(
         CASE
             WHEN :is_archived AND is_public
@@ -209,7 +225,7 @@ SET
     published_at = :now,
     published_by = :actor,
     require_login = :require_login,
-    updated_at = :now,
+    updated_at = max(updated_at, :now),
     audit_log = json_insert(audit_log, '$[#]', json(:event))
 WHERE id = :id AND NOT is_archived AND NOT is_public
 RETURNING
@@ -225,7 +241,7 @@ SET
     published_at = NULL,
     published_by = NULL,
     require_login = 0,
-    updated_at = :now,
+    updated_at = max(updated_at, :now),
     audit_log = json_insert(
         audit_log, '$[#]',
         json_set(:event, '$.metadata.require_login', json(iif(require_login, 'true', 'false')))

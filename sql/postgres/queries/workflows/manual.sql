@@ -1,0 +1,61 @@
+-- Runs that somebody asks for, all or none.
+
+-- name: insert_manual_runs(workflow_id, runs, count, triggered_by, now, event)
+-- Create pending runs of an active workflow: :runs is a list of objects with id, workflow_version_id (null for the
+-- latest), input_payload and search_text. No row when the workflow is missing or archived, or one of the versions is
+-- not one of its own: then none is created.
+-- Returns: WorkflowRun
+-- Index: workflows_pkey
+-- Locks: the workflow against being archived until the runs are committed.
+-- Differs: SQLite writes each table with a statement of its own, PostgreSQL in CTEs.
+WITH eligible AS (
+    SELECT id, latest_version FROM workflows WHERE id = :workflow_id AND NOT is_archived FOR KEY SHARE
+),
+wanted AS (
+    SELECT
+        (item.run ->> 'id')::uuid AS id, item.run -> 'input_payload' AS input_payload,
+        item.run ->> 'search_text' AS search_text,
+        v.id AS workflow_version_id, v.default_run_config, v.default_run_text
+    FROM eligible
+    CROSS JOIN json_array_elements(:runs::json) AS item (run)
+    INNER JOIN workflow_versions AS v ON v.workflow_id = eligible.id
+    WHERE
+        CASE
+            WHEN item.run ->> 'workflow_version_id' IS NULL THEN v.version = eligible.latest_version
+            ELSE v.id = (item.run ->> 'workflow_version_id')::uuid
+        END
+),
+r AS (
+    INSERT INTO workflow_runs (
+        id, workflow_id, workflow_version_id, status, triggered_by, created_at, updated_at, audit_log, retry_policy,
+        is_handed_off
+    )
+    SELECT
+        wanted.id, :workflow_id, wanted.workflow_version_id, 'pending', :triggered_by,
+        :now::timestamptz, :now::timestamptz, jsonb_build_array(:event::jsonb),
+        (SELECT max(p.number) FROM retry_policies AS p WHERE p.workflow_id = :workflow_id), TRUE
+    FROM wanted
+    WHERE (SELECT count(each_wanted.id) FROM wanted AS each_wanted) = :count
+    RETURNING
+        id, created_at, updated_at, audit_log, workflow_version_id, status, triggered_by, started_at, completed_at,
+        error
+),
+i AS (
+    INSERT INTO workflow_run_inputs (run_id, input_payload, runnable_config)
+    SELECT r.id, wanted.input_payload, wanted.default_run_config FROM r INNER JOIN wanted ON wanted.id = r.id
+    RETURNING run_id, input_payload, runnable_config
+),
+indexed AS (
+    INSERT INTO workflow_run_search (run_id, search_text)
+    SELECT r.id, wanted.search_text || wanted.default_run_text FROM r INNER JOIN wanted ON wanted.id = r.id
+),
+handed AS (
+    INSERT INTO run_outbox (run_id, available_at, attempts, created_at)
+    SELECT r.id, :now::timestamptz, 0, :now::timestamptz FROM r
+)
+SELECT
+    r.id, r.created_at, r.updated_at, r.audit_log, r.workflow_version_id, r.status, r.triggered_by,
+    i.input_payload, i.runnable_config, NULL::json AS output_payload, r.started_at, r.completed_at, r.error
+FROM r
+INNER JOIN i ON i.run_id = r.id
+ORDER BY r.id;

@@ -1,0 +1,204 @@
+-- Retries: policies, decisions to try a failed run again, and the runs that do. A chain counts from its first run.
+
+-- name: get_retry_policy(workflow_id)^
+-- Get the retry policy of a workflow, null when it has none of its own; no row when the workflow is missing.
+-- Returns: StoredRetryPolicy
+-- Index: workflows_pkey, retry_policies_pkey
+SELECT
+    (
+        SELECT p.config FROM retry_policies AS p
+        WHERE p.workflow_id = w.id
+        ORDER BY p.number DESC
+        LIMIT 1
+    ) AS config
+FROM workflows AS w
+WHERE w.id = :workflow_id;
+
+-- name: put_retry_policy(workflow_id, config, now, event)$
+-- Give a workflow its next retry policy and record that in the workflow. Runs that exist keep theirs.
+-- No row when the workflow is missing, or has this policy already.
+-- Returns: UUID
+-- Conflict: retry_policies_pkey when another one is put at the same time.
+-- Differs: SQLite writes the two rows with two statements, PostgreSQL in a CTE.
+WITH put AS (
+    INSERT INTO retry_policies (workflow_id, number, config, created_at)
+    SELECT w.id, coalesce(latest.number, 0) + 1, :config::json, :now::timestamptz
+    FROM workflows AS w
+    LEFT JOIN LATERAL (
+        SELECT p.number, p.config FROM retry_policies AS p
+        WHERE p.workflow_id = w.id
+        ORDER BY p.number DESC
+        LIMIT 1
+    ) AS latest ON TRUE
+    WHERE w.id = :workflow_id AND coalesce(latest.config::text, '') <> :config::text
+    RETURNING workflow_id
+)
+UPDATE workflows
+SET updated_at = greatest(updated_at, :now), audit_log = audit_log || :event::jsonb
+FROM put
+WHERE id = put.workflow_id
+RETURNING id;
+
+-- name: get_retry_state(run_id)^
+-- Tell what a decision to try a run again depends on: the policy it was created under, and the decisions of its chain.
+-- Returns: RetryState
+-- Index: workflow_runs_pkey
+SELECT
+    r.status, p.config AS policy,
+    coalesce(own.first_run_id, r.id) AS first_run_id,
+    (
+        SELECT coalesce(max(d.retry_number), 0) FROM workflow_run_retries AS d
+        WHERE d.first_run_id = coalesce(own.first_run_id, r.id)
+    ) AS decisions,
+    (
+        SELECT max(d.retry_number) FROM workflow_run_retries AS d
+        WHERE d.failed_run_id = r.id AND d.status = 'done'
+    ) IS NOT NULL AS is_retried
+FROM workflow_runs AS r
+LEFT JOIN workflow_run_retries AS own ON own.run_id = r.id
+LEFT JOIN retry_policies AS p ON p.workflow_id = r.workflow_id AND p.number = r.retry_policy
+WHERE r.id = :run_id;
+
+-- name: insert_retry(first_run_id, retry_number, failed_run_id, scheduled_for, delay_seconds, now)$
+-- Decide to try a run again; a decision about it that still waits gives way. No row when the number is taken: another
+-- decision of the chain was made at the same time.
+-- Returns: int
+-- Differs: SQLite writes with two statements, PostgreSQL with a CTE.
+WITH decided AS (
+    INSERT INTO workflow_run_retries (
+        first_run_id, retry_number, failed_run_id, scheduled_for, delay_seconds, status, created_at
+    )
+    VALUES (
+        :first_run_id, :retry_number, :failed_run_id, :scheduled_for, :delay_seconds, 'waiting', :now::timestamptz
+    )
+    ON CONFLICT (first_run_id, retry_number) DO NOTHING
+    RETURNING retry_number
+),
+superseded AS (
+    UPDATE workflow_run_retries AS d
+    SET status = 'superseded'
+    FROM decided
+    WHERE d.failed_run_id = :failed_run_id AND d.status = 'waiting' AND d.retry_number < decided.retry_number
+)
+SELECT retry_number FROM decided;
+
+-- name: list_due_retries(now, after_at, after_id, after_number, limit)
+-- List the decisions that are due and whose run has ended, of workflows that are not archived. Left out are those whose
+-- schedule forbids overlap while a run of it has not ended.
+-- Returns: DueRetry
+-- Index: ix_workflow_run_retries__due in order
+SELECT
+    d.first_run_id, d.retry_number, d.failed_run_id, d.scheduled_for, f.workflow_id, f.status, i.input_payload,
+    i.runnable_config, t.revision AS schedule_revision
+FROM workflow_run_retries AS d
+INNER JOIN workflow_runs AS f ON f.id = d.failed_run_id
+INNER JOIN workflows AS w ON w.id = f.workflow_id
+INNER JOIN workflow_run_inputs AS i ON i.run_id = f.id
+LEFT JOIN cron_triggers AS t
+    ON t.workflow_id = f.workflow_id AND t.schedule_id = f.schedule_id AND NOT t.allow_overlapping
+WHERE
+    d.status = 'waiting' AND d.scheduled_for <= :now
+    AND (d.scheduled_for, d.first_run_id, d.retry_number) > (:after_at, :after_id, :after_number)
+    AND f.status IN ('succeeded', 'failed', 'cancelled')
+    AND NOT w.is_archived
+    AND (
+        t.revision IS NULL
+        OR NOT EXISTS (
+            SELECT 1 FROM workflow_runs AS other
+            WHERE other.schedule_id = f.schedule_id AND other.status IN ('pending', 'running')
+        )
+    )
+ORDER BY d.scheduled_for, d.first_run_id, d.retry_number
+LIMIT :limit;
+
+-- name: drop_retry(first_run_id, retry_number)!
+-- Give up a decision whose run did not fail after all.
+-- Index: workflow_run_retries_pkey
+UPDATE workflow_run_retries
+SET status = 'dropped'
+WHERE first_run_id = :first_run_id AND retry_number = :retry_number AND status = 'waiting';
+
+-- name: dispatch_retry(id, first_run_id, retry_number, schedule_revision, now, event, search_text)^
+-- Create the run that tries a failed one again: same version, input, config and policy, linked by its decision.
+-- No row when another dispatcher has done so, the run has not failed, its workflow is archived, or (given a revision)
+-- its schedule has changed: a run of it that forbids overlap may have begun.
+-- Returns: WorkflowRun
+-- Null: schedule_revision (its schedule allows overlap, or it has none)
+-- Locks: the workflow against being archived until the run is committed.
+-- Differs: SQLite writes each table with a statement of its own, PostgreSQL in CTEs.
+WITH eligible AS (
+    SELECT
+        f.id, f.workflow_id, f.workflow_version_id, f.retry_policy, f.schedule_id, given.input_payload,
+        given.runnable_config
+    FROM workflow_run_retries AS d
+    INNER JOIN workflow_runs AS f ON f.id = d.failed_run_id
+    INNER JOIN workflow_run_inputs AS given ON given.run_id = f.id
+    INNER JOIN workflows AS w ON w.id = f.workflow_id
+    WHERE
+        d.first_run_id = :first_run_id AND d.retry_number = :retry_number AND f.status = 'failed'
+        AND NOT w.is_archived
+    FOR KEY SHARE OF w
+),
+turn AS (
+    UPDATE cron_triggers AS t
+    SET revision = t.revision + 1
+    FROM eligible
+    WHERE
+        t.workflow_id = eligible.workflow_id AND t.schedule_id = eligible.schedule_id
+        AND t.revision = :schedule_revision
+    RETURNING t.schedule_id
+),
+done AS (
+    UPDATE workflow_run_retries AS d
+    SET status = 'done', run_id = :id
+    FROM eligible
+    WHERE
+        d.first_run_id = :first_run_id AND d.retry_number = :retry_number AND d.status = 'waiting'
+        AND (:schedule_revision::bigint IS NULL OR EXISTS (SELECT 1 FROM turn))
+    RETURNING d.failed_run_id
+),
+r AS (
+    INSERT INTO workflow_runs (
+        id, workflow_id, workflow_version_id, status, triggered_by, created_at, updated_at, audit_log, retry_policy,
+        is_handed_off, schedule_id
+    )
+    SELECT
+        :id, eligible.workflow_id, eligible.workflow_version_id, 'pending', 'retry',
+        :now::timestamptz, :now::timestamptz, jsonb_build_array(:event::jsonb), eligible.retry_policy,
+        TRUE, eligible.schedule_id
+    FROM eligible
+    INNER JOIN done ON done.failed_run_id = eligible.id
+    RETURNING
+        id, created_at, updated_at, audit_log, workflow_version_id, status, triggered_by, started_at, completed_at,
+        error
+),
+i AS (
+    INSERT INTO workflow_run_inputs (run_id, input_payload, runnable_config)
+    SELECT r.id, eligible.input_payload, eligible.runnable_config FROM r CROSS JOIN eligible
+    RETURNING input_payload, runnable_config
+),
+indexed AS (
+    INSERT INTO workflow_run_search (run_id, search_text) SELECT r.id, :search_text FROM r
+),
+handed AS (
+    INSERT INTO run_outbox (run_id, available_at, attempts, created_at)
+    SELECT r.id, :now::timestamptz, 0, :now::timestamptz FROM r
+)
+SELECT
+    r.id, r.created_at, r.updated_at, r.audit_log, r.workflow_version_id, r.status, r.triggered_by,
+    i.input_payload, i.runnable_config, NULL::json AS output_payload, r.started_at, r.completed_at, r.error
+FROM r
+CROSS JOIN i;
+
+-- name: list_run_retries(run_id)
+-- List the decisions of the chain that a run belongs to, in their order.
+-- Returns: RunRetry
+-- Index: workflow_run_retries_pkey
+SELECT
+    d.first_run_id, d.retry_number, d.failed_run_id, d.run_id, d.status, d.scheduled_for, d.delay_seconds, d.created_at
+FROM workflow_run_retries AS d
+WHERE
+    d.first_run_id = coalesce(
+        (SELECT own.first_run_id FROM workflow_run_retries AS own WHERE own.run_id = :run_id), :run_id
+    )
+ORDER BY d.retry_number;

@@ -1,0 +1,192 @@
+-- Listeners and their subscriptions: what there is, which version is served, what operators do. Columns follow
+-- structs.ListenerSubscription. What runtimes do is in listener_runtime.sql.
+--
+-- A subscription that is not disabled is the current one of its listener, and an active one belongs to a workflow that
+-- is not archived: whatever changes one of these changes the status in the same transaction, so that a single row tells
+-- whether a listener may work. Rows are locked in the order workflow, listener, subscription.
+
+-- name: get_listener_subscription(id)^
+-- Get one subscription by its id.
+-- Returns: ListenerSubscription
+-- Index: sqlite_autoindex_listener_subscriptions_1
+SELECT
+    id, created_at, updated_at, audit_log, workflow_id, workflow_version_id, node_name, platform, bot_identity_key,
+    config, status, assigned_runtime, lease_expires_at, last_event_at, last_error
+FROM listener_subscriptions
+WHERE id = :id;
+
+-- name: get_listener_state(id, runtime_id, epoch, now)^
+-- Tell why a change of a subscription was refused; a lease is one of this runtime and epoch that has not expired.
+-- Returns: ListenerState
+-- Index: sqlite_autoindex_listener_subscriptions_1, sqlite_autoindex_listeners_1, sqlite_autoindex_workflows_1
+-- Null: runtime_id, epoch
+SELECT
+    coalesce(l.subscription_id = s.id, 0) AS is_current,
+    w.is_archived,
+    coalesce(
+        s.assigned_runtime = :runtime_id AND s.lease_epoch = :epoch AND s.lease_expires_at > :now, 0
+    ) AS is_leased
+FROM listener_subscriptions AS s
+INNER JOIN listeners AS l ON l.listener_key = s.listener_key
+INNER JOIN workflows AS w ON w.id = s.workflow_id
+WHERE s.id = :id;
+
+-- name: list_listener_subscriptions(after_at, after_id, limit)
+-- List the subscriptions of all workflows, those of older versions too, oldest first.
+-- Returns: ListenerSubscription
+-- Index: ix_listener_subscriptions__created in order
+SELECT
+    id, created_at, updated_at, audit_log, workflow_id, workflow_version_id, node_name, platform, bot_identity_key,
+    config, status, assigned_runtime, lease_expires_at, last_event_at, last_error
+FROM listener_subscriptions
+WHERE (created_at, id) > (:after_at, :after_id)
+ORDER BY created_at, id
+LIMIT :limit;
+
+-- name: list_served_listener_subscriptions(after_at, after_id, limit)
+-- List the subscriptions of all workflows that are not disabled, oldest first.
+-- Returns: ListenerSubscription
+-- Index: ix_listener_subscriptions__served in order
+SELECT
+    id, created_at, updated_at, audit_log, workflow_id, workflow_version_id, node_name, platform, bot_identity_key,
+    config, status, assigned_runtime, lease_expires_at, last_event_at, last_error
+FROM listener_subscriptions
+WHERE status <> 'disabled' AND (created_at, id) > (:after_at, :after_id)
+ORDER BY created_at, id
+LIMIT :limit;
+
+-- name: list_listener_subscriptions_by_workflow(workflow_id, only_served, after_at, after_id, limit)
+-- List the subscriptions of one workflow, all or those that are not disabled, oldest first.
+-- Returns: ListenerSubscription
+-- Index: ix_listener_subscriptions__workflow_created in order
+SELECT
+    id, created_at, updated_at, audit_log, workflow_id, workflow_version_id, node_name, platform, bot_identity_key,
+    config, status, assigned_runtime, lease_expires_at, last_event_at, last_error
+FROM listener_subscriptions
+WHERE
+    workflow_id = :workflow_id
+    AND (NOT :only_served OR status <> 'disabled')
+    AND (created_at, id) > (:after_at, :after_id)
+ORDER BY created_at, id
+LIMIT :limit;
+
+-- name: lock_workflow(id, workflow_version_id)$
+-- Lock a workflow's row until the end of the transaction and tell whether it has that version.
+-- No row when the workflow is missing.
+-- Returns: bool
+-- Index: sqlite_autoindex_workflows_1, sqlite_autoindex_workflow_versions_3
+UPDATE workflows
+SET latest_version = latest_version
+WHERE id = :id
+RETURNING EXISTS (
+    SELECT 1 FROM workflow_versions AS v WHERE v.id = :workflow_version_id AND v.workflow_id = workflows.id
+) AS has_version;
+
+-- name: sync_listeners(workflow_id, workflow_version_id, listeners, now, synced_event, disabled_event)
+-- Serve the listeners of one version, given as a JSON array, and no others of the workflow: what was served before is
+-- disabled, pauses stand, and in an archived workflow all rest. The workflow's row is locked by an earlier statement of
+-- the transaction, so that this one sees what was committed while that one waited. The ids returned
+-- are those that are current now.
+-- Returns: UUID
+-- Index: ix_listeners__workflow
+-- Differs: SQLite takes a statement for each step, PostgreSQL a CTE.
+UPDATE listeners
+SET subscription_id = NULL
+WHERE
+    workflow_id = :workflow_id
+    AND subscription_id IS NOT NULL
+    AND listener_key NOT IN (SELECT c.value ->> 'listener_key' FROM json_each(:listeners) AS c);
+
+INSERT INTO listeners (listener_key, workflow_id, subscription_id, is_paused, created_at)
+SELECT c.value ->> 'listener_key', :workflow_id, c.value ->> 'id', 0, :now
+FROM json_each(:listeners) AS c
+WHERE TRUE
+ON CONFLICT (listener_key) DO UPDATE SET subscription_id = excluded.subscription_id;
+
+UPDATE listener_subscriptions
+SET
+    status = 'disabled',
+    assigned_runtime = NULL,
+    lease_expires_at = NULL,
+    updated_at = max(updated_at, :now),
+    audit_log = json_insert(audit_log, '$[#]', json(:disabled_event))
+WHERE
+    workflow_id = :workflow_id
+    AND status <> 'disabled'
+    AND id NOT IN (SELECT c.value ->> 'id' FROM json_each(:listeners) AS c);
+
+INSERT INTO listener_subscriptions (
+    id, listener_key, workflow_id, workflow_version_id, node_name, platform, bot_identity_key, config, status,
+    lease_epoch, created_at, updated_at, audit_log
+)
+SELECT
+    c.value ->> 'id', l.listener_key, w.id, :workflow_version_id, c.value ->> 'node_name', c.value ->> 'platform',
+    c.value ->> 'bot_identity_key', c.value -> 'config',
+    CASE WHEN w.is_archived THEN 'disabled' WHEN l.is_paused THEN 'paused' ELSE 'active' END,
+    0, :now, :now, json_array(json(:synced_event))
+FROM json_each(:listeners) AS c
+INNER JOIN listeners AS l ON l.listener_key = c.value ->> 'listener_key'
+INNER JOIN workflows AS w ON w.id = :workflow_id
+WHERE TRUE
+ON CONFLICT (id) DO UPDATE
+SET
+    listener_key = excluded.listener_key,
+    node_name = excluded.node_name,
+    platform = excluded.platform,
+    bot_identity_key = excluded.bot_identity_key,
+    config = excluded.config,
+    status = excluded.status,
+    assigned_runtime = NULL,
+    lease_expires_at = NULL,
+    last_error = NULL,
+    updated_at = max(listener_subscriptions.updated_at, excluded.updated_at),
+    audit_log = json_insert(listener_subscriptions.audit_log, '$[#]', json(:synced_event))
+RETURNING id;
+
+-- name: update_listener_status(id, status, last_error, now, event)^
+-- Set the status of a subscription, which ends its lease; a pause is noted with the listener, for the next versions.
+-- No row when it is missing, not the current one, or to become active in an archived workflow.
+-- Returns: ListenerSubscription
+-- Index: sqlite_autoindex_listener_subscriptions_1, sqlite_autoindex_listeners_1, sqlite_autoindex_workflows_1
+-- Null: last_error
+-- Differs: SQLite takes a statement for each row, PostgreSQL a CTE; and it locks what the decision rests on.
+UPDATE listener_subscriptions
+SET
+    status = :status,
+    assigned_runtime = NULL,
+    lease_expires_at = NULL,
+    last_error = CASE WHEN :status <> 'active' THEN coalesce(:last_error, last_error) END,
+    updated_at = max(updated_at, :now),
+    audit_log = json_insert(audit_log, '$[#]', json(:event))
+WHERE
+    id = :id
+    AND id = (SELECT l.subscription_id FROM listeners AS l WHERE l.listener_key = listener_subscriptions.listener_key)
+    AND (
+        :status <> 'active'
+        OR NOT (SELECT w.is_archived FROM workflows AS w WHERE w.id = listener_subscriptions.workflow_id)
+    )
+RETURNING
+    id, created_at, updated_at, audit_log, workflow_id, workflow_version_id, node_name, platform, bot_identity_key,
+    config, status, assigned_runtime, lease_expires_at, last_event_at, last_error;
+
+UPDATE listeners
+SET is_paused = :status = 'paused'
+WHERE
+    :status IN ('active', 'paused')
+    AND listener_key = (SELECT s.listener_key FROM listener_subscriptions AS s WHERE s.id = :id);
+
+-- name: prune_listener_subscriptions(disabled_before, limit)!
+-- Delete up to :limit subscriptions that were disabled before a time, oldest first; the current ones of archived
+-- workflows stay, as do the listeners with their cursors.
+-- Index: ix_listener_subscriptions__disabled in order
+-- Differs: SQLite needs no SKIP LOCKED; its only writer holds the lock. In PostgreSQL a CTE, because a subquery may run
+--     again for each row, lock others the next time, and exceed the limit.
+DELETE FROM listener_subscriptions
+WHERE id IN (
+    SELECT s.id
+    FROM listener_subscriptions AS s
+    INNER JOIN listeners AS l ON l.listener_key = s.listener_key
+    WHERE s.status = 'disabled' AND s.updated_at < :disabled_before AND l.subscription_id IS NOT s.id
+    ORDER BY s.updated_at, s.id
+    LIMIT :limit
+);

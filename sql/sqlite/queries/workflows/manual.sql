@@ -1,0 +1,56 @@
+-- Runs that somebody asks for, all or none.
+
+-- name: insert_manual_runs(workflow_id, runs, count, triggered_by, now, event)
+-- Create pending runs of an active workflow: :runs is a list of objects with id, workflow_version_id (null for the
+-- latest), input_payload and search_text. No row when the workflow is missing or archived, or one of the versions is
+-- not one of its own: then none is created.
+-- Returns: WorkflowRun
+-- Index: sqlite_autoindex_workflows_1
+-- Locks: the workflow against being archived until the runs are committed.
+-- Differs: SQLite writes each table with a statement of its own, PostgreSQL in CTEs.
+INSERT INTO workflow_runs (
+    id, workflow_id, workflow_version_id, status, triggered_by, created_at, updated_at, audit_log, retry_policy,
+    is_handed_off
+)
+WITH wanted AS (
+    SELECT item.value ->> 'id' AS id, v.id AS workflow_version_id
+    FROM workflows AS w
+    CROSS JOIN json_each(:runs) AS item
+    INNER JOIN workflow_versions AS v ON v.workflow_id = w.id
+    WHERE
+        w.id = :workflow_id AND NOT w.is_archived
+        AND CASE
+            WHEN item.value ->> 'workflow_version_id' IS NULL THEN v.version = w.latest_version
+            ELSE v.id = item.value ->> 'workflow_version_id'
+        END
+)
+SELECT
+    id, :workflow_id, workflow_version_id, 'pending', :triggered_by, :now, :now, json_array(json(:event)),
+    (SELECT max(p.number) FROM retry_policies AS p WHERE p.workflow_id = :workflow_id), 1
+FROM wanted
+WHERE (SELECT count(each_wanted.id) FROM wanted AS each_wanted) = :count;
+
+INSERT INTO workflow_run_inputs (run_id, input_payload, runnable_config)
+SELECT r.id, item.value -> 'input_payload', v.default_run_config
+FROM json_each(:runs) AS item
+INNER JOIN workflow_runs AS r ON r.id = item.value ->> 'id'
+INNER JOIN workflow_versions AS v ON v.id = r.workflow_version_id;
+
+INSERT INTO workflow_run_search (run_id, search_text)
+SELECT r.id, item.value ->> 'search_text' || v.default_run_text
+FROM json_each(:runs) AS item
+INNER JOIN workflow_runs AS r ON r.id = item.value ->> 'id'
+INNER JOIN workflow_versions AS v ON v.id = r.workflow_version_id;
+
+INSERT INTO run_outbox (run_id, available_at, attempts, created_at)
+SELECT r.id, :now, 0, :now
+FROM json_each(:runs) AS item
+INNER JOIN workflow_runs AS r ON r.id = item.value ->> 'id';
+
+SELECT
+    r.id, r.created_at, r.updated_at, r.audit_log, r.workflow_version_id, r.status, r.triggered_by,
+    i.input_payload, i.runnable_config, NULL AS output_payload, r.started_at, r.completed_at, r.error
+FROM json_each(:runs) AS item
+INNER JOIN workflow_runs AS r ON r.id = item.value ->> 'id'
+INNER JOIN workflow_run_inputs AS i ON i.run_id = r.id
+ORDER BY r.id;

@@ -1,0 +1,48 @@
+-- Schedules of 1900 of the workflows, a few of them due at any time; every 13th is paused, every 17th set aside. Ids
+-- count: 00000008-… schedules. Every 50th run is one of its workflow's schedule.
+
+-- sample: schedule_id = "00000008-0000-4000-8000-00000000ffff"
+-- sample: config = {"expression": "0 9 * * *"}
+-- sample: allow_overlapping = true
+-- sample: unseen = "0001-01-01T00:00:00.000000Z"
+-- sample: revision = 1
+-- sample: list_due_schedules.now = "2025-03-02T00:00:00.000000Z"
+-- sample: list_due_schedules.after_at = "0001-01-01T00:00:00.000000Z"
+-- sample: list_due_schedules.after_created = "0001-01-01T00:00:00.000000Z"
+-- sample: list_due_schedules.after_id = "00000000-0000-0000-0000-000000000000"
+-- sample: scheduled_for = "2026-03-02T00:00:00.000000Z"
+-- sample: next_fire_at = "2026-03-03T00:00:00.000000Z"
+-- sample: get_schedule.workflow_id = "00000001-0000-4000-8000-000000000002"
+-- sample: put_cron_trigger.workflow_id = "00000001-0000-4000-8000-000000000002"
+-- sample: delete_cron_trigger.workflow_id = "00000001-0000-4000-8000-000000000002"
+-- sample: pause_schedule.workflow_id = "00000001-0000-4000-8000-000000000002"
+-- sample: resume_schedule.workflow_id = "00000001-0000-4000-8000-00000000000d"
+
+INSERT INTO cron_triggers (
+    workflow_id, schedule_id, config, allow_overlapping, next_fire_at, counted_from, last_dispatched_at, is_paused,
+    is_suspended, set_aside_reason, revision, created_at, updated_at
+)
+WITH RECURSIVE numbers (n) AS (
+    SELECT 1
+    UNION ALL
+    SELECT n + 1 FROM numbers WHERE n < 1900
+)
+SELECT
+    printf('00000001-0000-4000-8000-%012x', n),
+    printf('00000008-0000-4000-8000-%012x', n),
+    '{"expression":"0 9 * * *","timezone":"UTC"}',
+    n % 2 = 1,
+    strftime('%Y-%m-%dT%H:%M:%S.000000Z', '2025-03-01', printf('+%d hours', n)),
+    '2025-03-01T00:00:00.000000Z',
+    NULL,
+    n % 13 = 0,
+    n % 10 = 0,
+    CASE WHEN n % 17 = 0 THEN 'ValueError: a reason' END,
+    1,
+    strftime('%Y-%m-%dT%H:%M:%S.000000Z', '2025-03-01', printf('+%d seconds', n)),
+    strftime('%Y-%m-%dT%H:%M:%S.000000Z', '2025-03-01', printf('+%d seconds', n))
+FROM numbers;
+
+UPDATE workflow_runs
+SET schedule_id = '00000008-0000-4000-8000-' || substr(workflow_id, -12), scheduled_for = created_at
+WHERE substr(id, -2) IN ('00', '32', '64', '96', 'c8');
