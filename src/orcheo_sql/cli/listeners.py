@@ -33,6 +33,9 @@ Subscription = Annotated[
     ),
 ]
 
+# A bot's token may stand in its config, and then in its identity too.
+_KEPT_BACK = ("config", "bot_identity_key", "audit_log")
+
 listeners_app = typer.Typer(
     help="Look after listeners. How they work: docs/scheduling.md.", no_args_is_help=True
 )
@@ -52,7 +55,7 @@ def list_listeners(
 ) -> None:
     """List subscriptions, their state, and which runtime has the lease until when. Writes nothing.
 
-    Configs are not shown: they may hold secrets of platforms.
+    Configs and identities of bots are not shown: tokens may stand in them.
     """
     found, is_more = run_async(_listeners(workflow, every, limit))
     if json:
@@ -140,23 +143,14 @@ def _show(subscription: ListenerSubscription, json: bool) -> None:
 
 
 def _table(found: list[ListenerSubscription]) -> Any:
-    head = [
-        "=subscription",
-        "node",
-        "platform",
-        "=status",
-        "runtime",
-        "=lease until (UTC)",
-        "error",
-    ]
+    head = ["=subscription", "node", "platform", "=status", "lease (UTC)", "error"]
     rows = [
         (
             s.id,
             s.node_name,
             s.platform,
             s.status,
-            s.assigned_runtime,
-            moment(s.lease_expires_at),
+            _lease(s),
             s.last_error,
         )
         for s in found
@@ -164,9 +158,14 @@ def _table(found: list[ListenerSubscription]) -> Any:
     return table("Listeners", head, rows)
 
 
+def _lease(subscription: ListenerSubscription) -> str | None:
+    if subscription.assigned_runtime is None:
+        return None
+    return f"{subscription.assigned_runtime} until {moment(subscription.lease_expires_at)}"
+
+
 def _document(subscription: ListenerSubscription) -> dict[str, Any]:
     import msgspec
 
     document: dict[str, Any] = msgspec.to_builtins(subscription)
-    del document["config"], document["audit_log"]
-    return document
+    return {name: document[name] for name in document if name not in _KEPT_BACK}

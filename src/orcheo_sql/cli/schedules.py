@@ -122,7 +122,7 @@ def _show(schedule: CronSchedule, json: bool) -> None:
 
 
 def _table(schedules: list[CronSchedule]) -> Any:
-    head = ["=workflow", "name", "expression", "=state", "=next (UTC)", "=last (UTC)", "reason"]
+    head = ["=workflow", "name", "expression", "=state", "=next (UTC)", "reason"]
     rows = [
         (
             s.workflow_id,
@@ -130,7 +130,6 @@ def _table(schedules: list[CronSchedule]) -> Any:
             _expression(s),
             s.state,
             _next(s),
-            moment(s.last_dispatched_at),
             s.reason,
         )
         for s in schedules
