@@ -68,6 +68,7 @@ class Database(Unit):
         credentials: CredentialHealthService | None = None,
         clock: Clock = utc_now,
         listener_platforms: Mapping[str, Iterable[str]] | None = None,
+        look_only: bool = False,
         **overrides: Any,
     ):
         """Describe a database.
@@ -78,6 +79,8 @@ class Database(Unit):
             credentials: asked before a run is created; see `credentials.CredentialHealthService`.
             clock: gives the time that is written; aware and in UTC.
             listener_platforms: platforms of plugins beside telegram, discord and qq, each with its aliases.
+            look_only: for tools that inspect: the schema is verified and not migrated, and of SQLite no file is
+                created or changed.
             overrides: single settings by name, such as ``database_path=…``; only without `settings`.
 
         Raises:
@@ -95,6 +98,7 @@ class Database(Unit):
             self.listener_platforms = add_listener_platform(
                 self.listener_platforms, platform, aliases
             )
+        self._look_only = look_only
         self._observation = Observation(self.settings.slow_query_seconds, observer)
         self._engines: dict[Location, Engine] = {}
         self._query_classes: dict[str, Mapping[str, type[BoundQueries]]] = {}
@@ -126,14 +130,14 @@ class Database(Unit):
         return self
 
     async def _open_engine(self, location: Location) -> None:
-        engine = make_engine(self.settings, location, self._observation)
+        engine = make_engine(self.settings, location, self._observation, look_only=self._look_only)
         if location.dialect not in self._query_classes:
             catalog = load_catalog(location.dialect, overrides=self.settings.sql_override_dir)
             self._query_classes[location.dialect] = bound_classes(catalog)
         await engine.open()
         self._engines[location] = engine
         migrator = self._migrator(engine)
-        if self.settings.auto_migrate:
+        if self.settings.auto_migrate and not self._look_only:
             await migrator.up()
         else:
             await migrator.verify()

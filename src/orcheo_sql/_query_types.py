@@ -295,7 +295,7 @@ class Workflows(Protocol):
         ...
 
     async def lock_workflow(self, *, id: UUID, workflow_version_id: UUID) -> bool | None:
-        """Lock a workflow's row until the end of the transaction and tell whether it has that version. No row when the workflow is missing."""
+        """Note that a workflow has listeners, which locks its row until the end of the transaction, and tell whether it has that version. No row when the workflow is missing."""
         ...
 
     async def sync_listeners(
@@ -651,8 +651,9 @@ class Workflows(Protocol):
         now: datetime,
         event: Json,
         graph_text: str,
+        syncs_listeners: bool,
     ) -> WorkflowVersion | None:
-        """Create the next version of a workflow: its number is assigned here, and search now finds its graph. No row when the workflow is missing."""
+        """Create the next version of a workflow: its number is assigned here, and search now finds its graph. No row when the workflow is missing, or has listeners and is not about to have them synchronised."""
         ...
 
     async def update_version_runnable_config(

@@ -339,11 +339,12 @@ def test_a_name_on_two_lines(tree: Tree, check: Checker) -> None:
 
 
 def test_a_difference_that_nobody_explains(tree: Tree, check: Checker) -> None:
-    line = tree.query("sqlite", "runs", "insert_run", "-- Differs:", "-- Conflict:")
+    name = tree.line("sqlite/queries/workflows/runs.sql", "-- name: insert_run(")
+    tree.query("sqlite", "runs", "insert_run", "-- Differs:", "-- Conflict:")
     found(
         check.static(),
         sql(tree, "sqlite", "runs"),
-        line - 5,
+        name,
         "insert_run: differs from its twin",
         "`Differs:`",
     )

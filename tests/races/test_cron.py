@@ -1,4 +1,4 @@
-"""Eight schedulers whose clocks disagree, killed at random: each occurrence of a schedule gets one run."""
+"""Eight schedulers whose clocks disagree, killed at random: each occurrence of a schedule gets one run (W-06)."""
 
 from __future__ import annotations
 

@@ -500,7 +500,9 @@ async def test_calls_are_few_statements(observed: Database, queries: Queries) ->
     await new_version(
         observed, workflow, graph(*(TELEGRAM | {"node_name": f"{n}"} for n in range(50)))
     )
-    assert queries.take() == ["insert_version", "sync_listeners"]
+    assert queries.take() == ["insert_version", "sync_listeners"], "in one transaction"
+    await new_version(observed, (await new_workflow(observed)).id, graph())
+    assert queries.take()[1:] == ["insert_version"], "there is nothing to synchronise"
     [bot, *_] = await served(observed, workflow.id)
     queries.take()
     lease = await observed.workflows.claim_listener_lease(bot.id, runtime_id="r", lease_seconds=60)

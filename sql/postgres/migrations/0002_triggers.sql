@@ -3,6 +3,9 @@
 -- All state is here and none in a process, so any number of processes may dispatch at once. docs/scheduling.md tells
 -- what happens in which transaction.
 
+-- Whether a version of it has had listeners: as long as none has, a new version has no others to take the place of.
+ALTER TABLE workflows ADD COLUMN has_listeners boolean NOT NULL DEFAULT FALSE;
+
 ALTER TABLE workflow_runs
 -- The number of the retry policy in force when the run was created; NULL is the default policy.
 ADD COLUMN retry_policy bigint,

@@ -28,6 +28,7 @@
 -- sample: insert_workflow.handle = "not-taken"
 -- sample: update_workflow.handle = "not-taken"
 -- sample: hand_off = true
+-- sample: insert_version.syncs_listeners = true
 -- sample: resolve_workflow_ref.include_archived = true
 -- sample: list_workflow_summaries.include_archived = true
 -- sample: revoke_publish.id = "00000001-0000-4000-8000-000000000008"

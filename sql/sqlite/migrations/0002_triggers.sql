@@ -3,6 +3,9 @@
 -- All state is here and none in a process, so any number of processes may dispatch at once. docs/scheduling.md tells
 -- what happens in which transaction.
 
+-- Whether a version of it has had listeners: as long as none has, a new version has no others to take the place of.
+ALTER TABLE workflows ADD COLUMN has_listeners INTEGER NOT NULL DEFAULT 0 CHECK (has_listeners IN (0, 1));
+
 -- The number of the retry policy in force when the run was created; NULL is the default policy.
 ALTER TABLE workflow_runs ADD COLUMN retry_policy INTEGER;
 -- Whether it went to the outbox when it was created: if it is pending and not there, nobody is at it.

@@ -277,6 +277,8 @@ def _parameter(parameter: inspect.Parameter | str) -> str:
 
 
 def _literal(value: object) -> str:
+    if isinstance(value, enum.Enum):
+        return f"{type(value).__name__}.{value.name}"
     return repr(value).replace("'", '"') if isinstance(value, str) else repr(value)
 
 

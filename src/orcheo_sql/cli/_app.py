@@ -35,6 +35,13 @@ COMMANDS: dict[str, _Entry] = {
     "demo": _Entry(".demo", "demo", "Store real agent-flow graphs, run and search them, and show."),
     "migrate": _Entry(".migrate", "migrate_app", "Look at the schema, or bring it up to date."),
     "health": _Entry(".health", "health", "Say whether each database answers and is up to date."),
+    "schedules": _Entry(
+        ".schedules", "schedules_app", "List, pause and resume schedules; sweep abandoned runs."
+    ),
+    "listeners": _Entry(
+        ".listeners", "listeners_app", "List, pause and resume listeners; forget what is over."
+    ),
+    "outbox": _Entry(".outbox", "outbox_app", "List what waits for workers; offer it again."),
     "settings": _Entry(".settings", "settings", "Show every setting, its value and its source."),
     "sql": _Entry(".sql", "sql_app", "List, show, explain and check the queries."),
 }

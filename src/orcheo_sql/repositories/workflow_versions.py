@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 
 import msgspec
 
-from .._documents import encode_definition, number_text
+from .._documents import JsonText, encode_definition, number_text
 from .._errors import (
     EncodingError,
     ValidationError,
@@ -37,9 +37,28 @@ from .workflow_lists import WorkflowLists
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from .._documents import JsonText
     from .._query_types import Workflows
     from ..structs import WorkflowVersion
+
+
+_NONE = JsonText("[]")
+
+
+class NewVersion(TypedDict):
+    """The arguments of the query `insert_version` but for the last."""
+
+    id: UUID
+    workflow_id: UUID
+    graph: JsonText
+    metadata: JsonText
+    runnable_config: JsonText | None
+    default_run_config: JsonText
+    default_run_text: str
+    created_by: str
+    notes: str | None
+    now: datetime
+    event: dict[str, Any]
+    graph_text: str
 
 
 class ListenerSync(TypedDict):
@@ -89,29 +108,36 @@ class WorkflowVersions(WorkflowLists):
         document = as_mapping(graph, "graph")
         config, default, default_text = _run_config(runnable_config or None)
         now = self._now()
-        encoded = encode_definition(document, name="graph")
-        details = encode_definition(as_mapping(metadata, "metadata"), name="metadata")
-        author, text = require_text(created_by, "created_by"), optional_text(notes, "notes")
-        event = audit_event(author, "version_created", now)
-        sync: ListenerSync = self._listener_sync(encoded, workflow_id, version_id, author, now)
+        version: NewVersion = {
+            "id": version_id,
+            "workflow_id": workflow_id,
+            "graph": encode_definition(document, name="graph"),
+            "metadata": encode_definition(as_mapping(metadata, "metadata"), name="metadata"),
+            "runnable_config": config,
+            "default_run_config": default,
+            "default_run_text": default_text,
+            "created_by": require_text(created_by, "created_by"),
+            "notes": optional_text(notes, "notes"),
+            "now": now,
+            "event": audit_event(created_by, "version_created", now),
+            "graph_text": search_text(document),
+        }
+        sync: ListenerSync = self._listener_sync(
+            version["graph"], workflow_id, version_id, version["created_by"], now
+        )
+        created = None
+        if sync["listeners"] == _NONE:
+            created = await self.q.insert_version(**version, syncs_listeners=False)
+        if created is None:
+            created = await self._insert_and_sync(version, sync)
+        return created
+
+    async def _insert_and_sync(self, version: NewVersion, sync: ListenerSync) -> WorkflowVersion:
         # Two statements: only the second sees which listeners were served when the first got the workflow's row.
         async with self._scope.transaction() as unit:
-            created = await unit.workflows.q.insert_version(
-                id=version_id,
-                workflow_id=workflow_id,
-                graph=encoded,
-                metadata=details,
-                runnable_config=config,
-                default_run_config=default,
-                default_run_text=default_text,
-                created_by=author,
-                notes=text,
-                now=now,
-                event=event,
-                graph_text=search_text(document),
-            )
+            created = await unit.workflows.q.insert_version(**version, syncs_listeners=True)
             if created is None:
-                raise WorkflowNotFoundError(str(workflow_id))
+                raise WorkflowNotFoundError(str(version["workflow_id"]))
             await unit.workflows.q.sync_listeners(**sync)
         return created
 

@@ -55,13 +55,16 @@ FROM workflow_versions
 WHERE workflow_id = :workflow_id AND version IN (:base, :target)
 ORDER BY version;
 
--- name: insert_version(id, workflow_id, graph, metadata, runnable_config, default_run_config, default_run_text, created_by, notes, now, event, graph_text)^
+-- name: insert_version(id, workflow_id, graph, metadata, runnable_config, default_run_config, default_run_text, created_by, notes, now, event, graph_text, syncs_listeners)^
 -- Create the next version of a workflow: its number is assigned here, and search now finds its graph.
--- No row when the workflow is missing.
+-- No row when the workflow is missing, or has listeners and is not about to have them synchronised.
 -- Returns: WorkflowVersion
 -- Differs: SQLite has one writer, so three statements in one transaction; PostgreSQL counts up and inserts in one.
 WITH numbered AS (
-    UPDATE workflows SET latest_version = latest_version + 1 WHERE id = :workflow_id RETURNING id, latest_version
+    UPDATE workflows
+    SET latest_version = latest_version + 1, has_listeners = has_listeners OR :syncs_listeners
+    WHERE id = :workflow_id AND (:syncs_listeners OR NOT has_listeners)
+    RETURNING id, latest_version
 ),
 indexed AS (
     UPDATE workflow_search SET graph_text = :graph_text FROM numbered WHERE workflow_search.workflow_id = numbered.id

@@ -71,12 +71,13 @@ ORDER BY created_at, id
 LIMIT :limit;
 
 -- name: lock_workflow(id, workflow_version_id)$
--- Lock a workflow's row until the end of the transaction and tell whether it has that version.
+-- Note that a workflow has listeners, which locks its row until the end of the transaction, and tell whether it has
+-- that version.
 -- No row when the workflow is missing.
 -- Returns: bool
 -- Index: sqlite_autoindex_workflows_1, sqlite_autoindex_workflow_versions_3
 UPDATE workflows
-SET latest_version = latest_version
+SET has_listeners = TRUE
 WHERE id = :id
 RETURNING EXISTS (
     SELECT 1 FROM workflow_versions AS v WHERE v.id = :workflow_version_id AND v.workflow_id = workflows.id

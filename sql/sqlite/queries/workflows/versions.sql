@@ -55,9 +55,9 @@ FROM workflow_versions
 WHERE workflow_id = :workflow_id AND version IN (:base, :target)
 ORDER BY version;
 
--- name: insert_version(id, workflow_id, graph, metadata, runnable_config, default_run_config, default_run_text, created_by, notes, now, event, graph_text)^
+-- name: insert_version(id, workflow_id, graph, metadata, runnable_config, default_run_config, default_run_text, created_by, notes, now, event, graph_text, syncs_listeners)^
 -- Create the next version of a workflow: its number is assigned here, and search now finds its graph.
--- No row when the workflow is missing.
+-- No row when the workflow is missing, or has listeners and is not about to have them synchronised.
 -- Returns: WorkflowVersion
 -- Differs: SQLite has one writer, so three statements in one transaction; PostgreSQL counts up and inserts in one.
 INSERT INTO workflow_versions (
@@ -68,12 +68,14 @@ SELECT
     :id, id, latest_version + 1, :graph, :metadata, :runnable_config, :default_run_config, :default_run_text,
     :created_by, :notes, :now, :now, json_array(json(:event))
 FROM workflows
-WHERE id = :workflow_id
+WHERE id = :workflow_id AND (:syncs_listeners OR NOT has_listeners)
 RETURNING
     id, created_at, updated_at, audit_log, workflow_id, version, graph, mermaid, metadata, runnable_config,
     created_by, notes;
 
-UPDATE workflows SET latest_version = latest_version + 1 WHERE id = :workflow_id;
+UPDATE workflows
+SET latest_version = latest_version + 1, has_listeners = has_listeners OR :syncs_listeners
+WHERE id = :workflow_id;
 
 UPDATE workflow_search SET graph_text = :graph_text WHERE workflow_id = :workflow_id;
 
