@@ -29,7 +29,11 @@ _HOMES: dict[str, tuple[str, ...]] = {
     ".engines.base": ("DatabaseHealth", "PoolFigures", "QueryTiming"),
     ".credentials": ("CredentialHealthReport", "CredentialHealthService"),
     ".repositories.agentensor": ("AgentensorRepository",),
+    ".repositories.history": ("HistoryRepository",),
+    ".repositories.snapshots": ("RunSnapshotRepository",),
+    ".repositories.tokens": ("ServiceTokenRepository",),
     ".repositories.workflows": ("WorkflowRepository",),
+    ".tokens._manager": ("ServiceTokenManager",),
     ".settings": ("Settings", "Subsystem", "load_settings"),
     ".structs": (
         "AgentensorCheckpoint",
@@ -56,9 +60,19 @@ _HOMES: dict[str, tuple[str, ...]] = {
         "RateLimitConfig",
         "RetryDecision",
         "RetryPolicyConfig",
+        "RunHistoryHit",
+        "RunHistoryRecord",
+        "RunHistoryStatus",
+        "RunHistoryStep",
         "RunRetry",
         "RunRetryStatus",
+        "RunSnapshot",
         "RunStatusCounts",
+        "RunSummary",
+        "SavedRun",
+        "ServiceTokenAuditEntry",
+        "ServiceTokenRecord",
+        "ServiceTokenStatus",
         "VersionDiff",
         "WebhookRequest",
         "WebhookTriggerConfig",
@@ -73,6 +87,8 @@ _HOMES: dict[str, tuple[str, ...]] = {
     "._errors": (
         "AgentensorCheckpointNotFoundError",
         "AgentensorVersionConflictError",
+        "AuthenticationError",
+        "AuthorizationError",
         "CheckViolationError",
         "ChecksumMismatchError",
         "ConfigError",
@@ -109,9 +125,16 @@ _HOMES: dict[str, tuple[str, ...]] = {
         "RateLimitExceededError",
         "RepositoryError",
         "RetryPolicyValidationError",
+        "RunHistoryError",
+        "RunHistoryNotFoundError",
+        "RunHistoryPayloadTooLargeError",
+        "RunHistoryTransitionError",
         "RunTransitionError",
         "SearchQueryError",
         "SerializationError",
+        "ServiceTokenExistsError",
+        "ServiceTokenNotFoundError",
+        "ServiceTokenStateError",
         "StatementTimeoutError",
         "StoreError",
         "TransactionError",
@@ -123,6 +146,7 @@ _HOMES: dict[str, tuple[str, ...]] = {
         "WebhookNotConfiguredError",
         "WebhookValidationError",
         "WorkflowHandleConflictError",
+        "WorkflowNotArchivedError",
         "WorkflowNotFoundError",
         "WorkflowPublishStateError",
         "WorkflowRunNotFoundError",
@@ -154,6 +178,8 @@ if TYPE_CHECKING:
     from ._database import Database as Database
     from ._errors import AgentensorCheckpointNotFoundError as AgentensorCheckpointNotFoundError
     from ._errors import AgentensorVersionConflictError as AgentensorVersionConflictError
+    from ._errors import AuthenticationError as AuthenticationError
+    from ._errors import AuthorizationError as AuthorizationError
     from ._errors import ChecksumMismatchError as ChecksumMismatchError
     from ._errors import CheckViolationError as CheckViolationError
     from ._errors import ConfigError as ConfigError
@@ -190,9 +216,16 @@ if TYPE_CHECKING:
     from ._errors import RateLimitExceededError as RateLimitExceededError
     from ._errors import RepositoryError as RepositoryError
     from ._errors import RetryPolicyValidationError as RetryPolicyValidationError
+    from ._errors import RunHistoryError as RunHistoryError
+    from ._errors import RunHistoryNotFoundError as RunHistoryNotFoundError
+    from ._errors import RunHistoryPayloadTooLargeError as RunHistoryPayloadTooLargeError
+    from ._errors import RunHistoryTransitionError as RunHistoryTransitionError
     from ._errors import RunTransitionError as RunTransitionError
     from ._errors import SearchQueryError as SearchQueryError
     from ._errors import SerializationError as SerializationError
+    from ._errors import ServiceTokenExistsError as ServiceTokenExistsError
+    from ._errors import ServiceTokenNotFoundError as ServiceTokenNotFoundError
+    from ._errors import ServiceTokenStateError as ServiceTokenStateError
     from ._errors import StatementTimeoutError as StatementTimeoutError
     from ._errors import StoreError as StoreError
     from ._errors import TransactionError as TransactionError
@@ -204,6 +237,7 @@ if TYPE_CHECKING:
     from ._errors import WebhookNotConfiguredError as WebhookNotConfiguredError
     from ._errors import WebhookValidationError as WebhookValidationError
     from ._errors import WorkflowHandleConflictError as WorkflowHandleConflictError
+    from ._errors import WorkflowNotArchivedError as WorkflowNotArchivedError
     from ._errors import WorkflowNotFoundError as WorkflowNotFoundError
     from ._errors import WorkflowPublishStateError as WorkflowPublishStateError
     from ._errors import WorkflowRunNotFoundError as WorkflowRunNotFoundError
@@ -217,6 +251,9 @@ if TYPE_CHECKING:
     from .engines.base import PoolFigures as PoolFigures
     from .engines.base import QueryTiming as QueryTiming
     from .repositories.agentensor import AgentensorRepository as AgentensorRepository
+    from .repositories.history import HistoryRepository as HistoryRepository
+    from .repositories.snapshots import RunSnapshotRepository as RunSnapshotRepository
+    from .repositories.tokens import ServiceTokenRepository as ServiceTokenRepository
     from .repositories.workflows import WorkflowRepository as WorkflowRepository
     from .settings import Settings as Settings
     from .settings import Subsystem as Subsystem
@@ -245,9 +282,19 @@ if TYPE_CHECKING:
     from .structs import RateLimitConfig as RateLimitConfig
     from .structs import RetryDecision as RetryDecision
     from .structs import RetryPolicyConfig as RetryPolicyConfig
+    from .structs import RunHistoryHit as RunHistoryHit
+    from .structs import RunHistoryRecord as RunHistoryRecord
+    from .structs import RunHistoryStatus as RunHistoryStatus
+    from .structs import RunHistoryStep as RunHistoryStep
     from .structs import RunRetry as RunRetry
     from .structs import RunRetryStatus as RunRetryStatus
+    from .structs import RunSnapshot as RunSnapshot
     from .structs import RunStatusCounts as RunStatusCounts
+    from .structs import RunSummary as RunSummary
+    from .structs import SavedRun as SavedRun
+    from .structs import ServiceTokenAuditEntry as ServiceTokenAuditEntry
+    from .structs import ServiceTokenRecord as ServiceTokenRecord
+    from .structs import ServiceTokenStatus as ServiceTokenStatus
     from .structs import VersionDiff as VersionDiff
     from .structs import WebhookRequest as WebhookRequest
     from .structs import WebhookTriggerConfig as WebhookTriggerConfig
@@ -258,3 +305,4 @@ if TYPE_CHECKING:
     from .structs import WorkflowRunStatus as WorkflowRunStatus
     from .structs import WorkflowSummary as WorkflowSummary
     from .structs import WorkflowVersion as WorkflowVersion
+    from .tokens._manager import ServiceTokenManager as ServiceTokenManager

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager
-from functools import partial
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
 
 from ._catalog import load_catalog
 from ._errors import (
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from .engines.sqlite import SqliteEngine
     from .repositories.base import Clock
     from .settings import Location, Settings
+    from .tokens._manager import ServiceTokenManager
 
     Engine = SqliteEngine | PostgresEngine
 
@@ -45,8 +46,19 @@ T = TypeVar("T")
 # The subsystems that exist, with the name that the folder of SQL and the repository of each have.
 SUBSYSTEMS: Mapping[Subsystem, str] = {
     Subsystem.WORKFLOWS: "workflows",
+    Subsystem.HISTORY: "history",
+    Subsystem.TOKENS: "tokens",
     Subsystem.AGENTENSOR: "agentensor",
+    Subsystem.SNAPSHOTS: "snapshots",
 }
+
+
+class Worker(Protocol):
+    """Something that works on its own, in a task."""
+
+    async def finish(self) -> None:
+        """Do what is left to do, and end."""
+        ...
 
 
 class Database(Unit):
@@ -103,6 +115,8 @@ class Database(Unit):
         self._engines: dict[Location, Engine] = {}
         self._query_classes: dict[str, Mapping[str, type[BoundQueries]]] = {}
         self._sealers: dict[Location, Sealer] = {}
+        self.workers: set[Worker] = set()
+        """What has something to write before the database closes."""
         self._is_open = False
         self._opening = asyncio.Lock()
 
@@ -152,7 +166,11 @@ class Database(Unit):
         """
         if self.current is not None:
             raise TransactionError("a unit of work is open in this task: leave it before closing")
-        await self._close()
+        try:
+            while self.workers:
+                await self.workers.pop().finish()
+        finally:
+            await self._close()
 
     async def _close(self) -> None:
         engines, self._engines = self._engines, {}
@@ -223,6 +241,13 @@ class Database(Unit):
         self._require_open()
         engines = self._engines.values()
         return await asyncio.gather(*(engine.health(VERSION_QUERY) for engine in engines))
+
+    @cached_property
+    def token_manager(self) -> ServiceTokenManager:
+        """Mints and authenticates service tokens; one for the whole process."""
+        from .tokens._manager import ServiceTokenManager
+
+        return ServiceTokenManager(self)
 
     def _migrator(self, engine: Engine) -> Migrator:
         dsn = self.settings.postgres_migration_dsn

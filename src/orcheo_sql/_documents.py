@@ -188,7 +188,7 @@ class _Walk:
         if depth == MAX_DEPTH and _is_container(value):
             if self.strict:
                 raise _too_deep(self.where(path))
-            return _deep_text(value)
+            return deep_text(value)
         match value:
             case Mapping():
                 return self.mapping(value, path, depth + 1)
@@ -371,7 +371,7 @@ def _key_text(key: str) -> str:
     return _encode(clean_text(short)).decode()
 
 
-def _deep_text(value: Any) -> str:
+def deep_text(value: Any) -> str:
     """Return what stands below the deepest level of a record as one text: its JSON, if it has any."""
     try:
         return clean_text(_encode(value).decode())

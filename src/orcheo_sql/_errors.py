@@ -27,6 +27,8 @@
     │  ├─ NewerSchemaError            the database was written by a newer library
     │  ├─ ForeignSchemaError          a database in the layout of the older product
     │  └─ MigrationFailedError        one migration failed and was rolled back; names file and line
+    ├─ AuthenticationError            a bearer token is refused; .code, .status_code and .websocket_code say how
+    │  └─ AuthorizationError          it is good, but not for this
     ├─ DatabaseClosedError            it is not open, or open in another event loop
     ├─ TransactionError               a unit of work was used in a way that can't be kept
     │  └─ CrossDatabaseError          one unit of work, two databases
@@ -49,13 +51,21 @@
        ├─ WorkflowVersionNotFoundError
        ├─ WorkflowRunNotFoundError
        ├─ WorkflowPublishStateError
+       ├─ WorkflowNotArchivedError    only an archived workflow can be deleted
        ├─ WorkflowHandleConflictError
        ├─ RunTransitionError          also ValueError
        ├─ CredentialHealthError
+       ├─ RunHistoryError             a history begun twice
+       │  ├─ RunHistoryNotFoundError
+       │  ├─ RunHistoryTransitionError   the execution has ended already
+       │  └─ RunHistoryPayloadTooLargeError
        ├─ AgentensorCheckpointNotFoundError
        ├─ AgentensorVersionConflictError  the version given is taken
        ├─ CronTriggerNotFoundError
        ├─ CronOverlapError            the schedule's last run has not ended
+       ├─ ServiceTokenNotFoundError   also KeyError
+       ├─ ServiceTokenExistsError     its identifier, or its hash, is taken
+       ├─ ServiceTokenStateError      it is revoked, expired or rotated, so this can't be done to it
        ├─ ListenerNotCurrentError     a subscription that a newer version has replaced
        └─ ListenerLeaseLostError      a runtime acted on a lease that it no longer holds
 
@@ -67,7 +77,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from uuid import UUID
 
 
@@ -195,6 +205,47 @@ class MigrationFailedError(MigrationError):
     """A migration failed; nothing of it was kept. Earlier ones of the same call stay applied."""
 
 
+class AuthenticationError(OrcheoSqlError):
+    """A bearer token was refused; `code` says why to programs, `status_code` and `websocket_code` to protocols."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str = "auth.invalid_token",
+        status_code: int = 401,
+        headers: Mapping[str, str] | None = None,
+        websocket_code: int = 4401,
+    ):
+        super().__init__(message)
+        self.message = message
+        self.code = code
+        self.status_code = status_code
+        self.headers = headers
+        self.websocket_code = websocket_code
+
+
+class AuthorizationError(AuthenticationError):
+    """The bearer is known and may not do this."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str = "auth.forbidden",
+        status_code: int = 403,
+        headers: Mapping[str, str] | None = None,
+        websocket_code: int = 4403,
+    ):
+        super().__init__(
+            message,
+            code=code,
+            status_code=status_code,
+            headers=headers,
+            websocket_code=websocket_code,
+        )
+
+
 class DatabaseClosedError(OrcheoSqlError):
     """The database is not open: not yet, not any more, or in another event loop only."""
 
@@ -295,6 +346,10 @@ class WorkflowRunNotFoundError(RepositoryError):
     """No such run; the text is its id."""
 
 
+class WorkflowNotArchivedError(RepositoryError):
+    """The workflow is not archived, and only then can be deleted; the text is its id."""
+
+
 class WorkflowPublishStateError(RepositoryError):
     """Publishing what is public, or revoking what is not."""
 
@@ -331,12 +386,63 @@ class CronOverlapError(RepositoryError):
         super().__init__(message)
 
 
+class ServiceTokenNotFoundError(RepositoryError, KeyError):
+    """No service token has this identifier."""
+
+    def __init__(self, identifier: str):
+        super().__init__(identifier)
+        self.identifier = identifier
+
+    def __str__(self) -> str:
+        """Return a sentence, where a KeyError would show its bare key."""
+        return f"Service token {self.identifier!r} not found"
+
+
+class ServiceTokenExistsError(RepositoryError):
+    """There is a service token with this identifier, or with this very hash."""
+
+    def __init__(self, identifier: str):
+        super().__init__(f"Service token {identifier!r} exists already")
+        self.identifier = identifier
+
+
+class ServiceTokenStateError(RepositoryError):
+    """The service token is revoked, expired or rotated, so this can't be done to it."""
+
+
 class ListenerNotCurrentError(RepositoryError):
     """The subscription is not its listener's any more: a newer version has replaced it, or its workflow is archived."""
 
 
 class ListenerLeaseLostError(RepositoryError):
     """The lease has expired or was taken over; nothing was changed."""
+
+
+class RunHistoryError(RepositoryError):
+    """The history of an execution can't be written so; begun twice, if it is no subclass."""
+
+
+class RunHistoryNotFoundError(RunHistoryError):
+    """No such history."""
+
+    def __init__(self, execution_id: str):
+        super().__init__(f"History not found for execution_id={execution_id}")
+
+
+class RunHistoryTransitionError(RunHistoryError):
+    """The execution has ended already, in another way."""
+
+    def __init__(self, execution_id: str, status: str):
+        super().__init__(f"History has ended already for execution_id={execution_id}: {status}")
+
+
+class RunHistoryPayloadTooLargeError(RunHistoryError):
+    """A document of a history is larger than ``ORCHEO_HISTORY_MAX_PAYLOAD_BYTES``."""
+
+    def __init__(self, name: str, max_bytes: int):
+        super().__init__(
+            f"{name} is larger than {max_bytes} bytes, the limit set by ORCHEO_HISTORY_MAX_PAYLOAD_BYTES"
+        )
 
 
 class AgentensorCheckpointNotFoundError(RepositoryError):

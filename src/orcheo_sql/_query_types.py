@@ -22,16 +22,25 @@ from .structs import (
     DueRetry,
     DueSchedule,
     LeasedListener,
+    ListedServiceToken,
     ListenerState,
     ListenerSubscription,
     OutboxCounts,
     OutboxEntry,
     RetryState,
     RunEligibility,
+    RunHistoryHit,
+    RunHistoryStep,
     RunRetry,
+    RunSnapshot,
     RunStatusCounts,
+    RunSummary,
+    ServiceTokenAuditEntry,
+    ServiceTokenRecord,
     StoredCursor,
+    StoredHistory,
     StoredRetryPolicy,
+    StoredStep,
     StoredWebhook,
     WebhookRefusal,
     Workflow,
@@ -95,6 +104,291 @@ class Agentensor(Protocol):
 
     async def delete_checkpoints_of_workflow(self, *, workflow_id: str) -> int:
         """Delete all that is known of a workflow's training."""
+        ...
+
+
+class History(Protocol):
+    """Queries of ``sql/<dialect>/queries/history/``."""
+
+    async def get_history(self, *, execution_id: str) -> StoredHistory | None:
+        """Get the history of one execution, without its steps."""
+        ...
+
+    async def list_histories(
+        self, *, workflow_id: str, before_at: datetime, before_id: str, limit: int
+    ) -> list[StoredHistory]:
+        """List the histories of a workflow, newest first, without their steps."""
+        ...
+
+    async def start_history(
+        self,
+        *,
+        workflow_id: str,
+        execution_id: str,
+        inputs: Json,
+        runnable_config: Json,
+        tags: Json,
+        callbacks: Json,
+        metadata: Json,
+        run_name: str | None,
+        trace_id: str | None,
+        trace_started_at: datetime | None,
+        now: datetime,
+    ) -> StoredHistory | None:
+        """Begin the history of an execution; no row when it has one already."""
+        ...
+
+    async def end_history(
+        self, *, execution_id: str, status: str, error: str | None, now: datetime | None
+    ) -> StoredHistory | None:
+        """Move a running execution to a status that ends it."""
+        ...
+
+    async def finish_history(
+        self,
+        *,
+        execution_id: str,
+        status: str,
+        error: str | None,
+        payload: Json,
+        search_text: str | None,
+        now: datetime,
+    ) -> StoredHistory | None:
+        """Append the last step of a running execution and move it to a status that ends it."""
+        ...
+
+    async def prune_histories(self, *, status: str, finished_before: datetime, limit: int) -> int:
+        """Delete up to :limit histories that ended in one status before a time, oldest first, with all that belongs to them."""
+        ...
+
+    async def delete_histories_of_workflow(self, *, workflow_id: str, limit: int) -> int:
+        """Delete up to :limit histories of a workflow, oldest first, in any status."""
+        ...
+
+    async def delete_histories(self) -> int:
+        """Delete all histories."""
+        ...
+
+    async def search_steps(
+        self,
+        *,
+        search: SearchQuery,
+        workflow_id: str | None,
+        execution_id: str | None,
+        before_at: datetime,
+        before_id: str,
+        before_index: int,
+        limit: int,
+    ) -> list[RunHistoryHit]:
+        """Find steps, of one workflow, one execution or all, by the words of their payloads."""
+        ...
+
+    async def append_step(
+        self, *, execution_id: str, payload: Json, search_text: str | None, now: datetime
+    ) -> RunHistoryStep | None:
+        """Append a step under the next index, whatever the status; no row when there is no such history."""
+        ...
+
+    async def list_steps(
+        self, *, execution_id: str, after_index: int, limit: int
+    ) -> list[RunHistoryStep]:
+        """List the steps of an execution behind an index, in order."""
+        ...
+
+    async def list_steps_of_histories(self, *, execution_ids: Json) -> list[StoredStep]:
+        """List all steps of several executions, each one's in order."""
+        ...
+
+
+class Snapshots(Protocol):
+    """Queries of ``sql/<dialect>/queries/snapshots/``."""
+
+    async def get_snapshot(self, *, run_id: str) -> RunSnapshot | None:
+        """Get one snapshot with its state."""
+        ...
+
+    async def get_summary(self, *, run_id: str) -> RunSummary | None:
+        """Get what lists show of one snapshot."""
+        ...
+
+    async def list_summaries(
+        self, *, before_at: datetime, after_id: str, limit: int
+    ) -> list[RunSummary]:
+        """List snapshots without their states, newest first; equal times by id."""
+        ...
+
+    async def list_summaries_by_status(
+        self, *, status: str, before_at: datetime, after_id: str, limit: int
+    ) -> list[RunSummary]:
+        """List the snapshots in one state, without their states, in the same order."""
+        ...
+
+    async def list_summaries_by_state(
+        self,
+        *,
+        contains: Json | None,
+        conditions: Json | None,
+        status: str | None,
+        before_at: datetime,
+        after_id: str,
+        limit: int,
+    ) -> list[RunSummary]:
+        """List the snapshots whose state meets a filter, in the same order. What is NULL does not apply (docs/filters.md)."""
+        ...
+
+    async def search_summaries(
+        self, *, search: SearchQuery, before_at: datetime, after_id: str, limit: int
+    ) -> list[RunSummary]:
+        """Find snapshots by the words of their objective, in the same order; :search is made by the library (docs/search.md)."""
+        ...
+
+    async def save_snapshot(
+        self,
+        *,
+        run_id: str,
+        thread_id: str,
+        objective: str,
+        status: str,
+        workspace_path: str,
+        task_counts: Json,
+        tags: Json,
+        created_at: datetime,
+        now: datetime,
+        state: Json,
+        search_text: str,
+    ) -> RunSummary | None:
+        """Save a snapshot, new or in place of the last one, whose time of creation stays."""
+        ...
+
+    async def update_status(self, *, run_id: str, status: str, now: datetime) -> int:
+        """Set the status of a snapshot."""
+        ...
+
+    async def delete_snapshot(self, *, run_id: str) -> int:
+        """Delete a snapshot with its state."""
+        ...
+
+
+class Tokens(Protocol):
+    """Queries of ``sql/<dialect>/queries/tokens/``."""
+
+    async def insert_audit_entry(
+        self,
+        *,
+        token_id: str,
+        action: str,
+        actor: str | None,
+        ip_address: str | None,
+        user_agent: str | None,
+        now: datetime,
+        details: Json | None,
+    ) -> int:
+        """Log one event."""
+        ...
+
+    async def list_audit_of_token(
+        self, *, token_id: str, before_at: datetime, before_id: int, limit: int
+    ) -> list[ServiceTokenAuditEntry]:
+        """List what happened to one token, newest first."""
+        ...
+
+    async def list_audit(
+        self, *, before_at: datetime, before_id: int, limit: int
+    ) -> list[ServiceTokenAuditEntry]:
+        """List what happened to all tokens, newest first."""
+        ...
+
+    async def prune_audit(self, *, logged_before: datetime, limit: int) -> int:
+        """Delete up to :limit entries from before a time, oldest first."""
+        ...
+
+    async def get_token(self, *, identifier: str) -> ServiceTokenRecord | None:
+        """Get one token by its identifier, in whatever state."""
+        ...
+
+    async def find_token_by_hash(self, *, secret_hash: str) -> ServiceTokenRecord | None:
+        """Find the token whose hash is stored as this very text: one brought along from the older product."""
+        ...
+
+    async def list_tokens(
+        self, *, status: str | None, now: datetime, before_at: datetime, before_id: str, limit: int
+    ) -> list[ListedServiceToken]:
+        """List the tokens that are active, expired or revoked at a time, or all of them, newest first."""
+        ...
+
+    async def insert_token(
+        self,
+        *,
+        identifier: str,
+        secret_hash: str,
+        scopes: Json,
+        workspace_ids: Json,
+        issued_at: datetime | None,
+        expires_at: datetime | None,
+        rotation_expires_at: datetime | None,
+        revoked_at: datetime | None,
+        revocation_reason: str | None,
+        rotated_to: str | None,
+        last_used_at: datetime | None,
+        use_count: int,
+        now: datetime,
+        is_minted: bool,
+        actor: str | None,
+    ) -> ServiceTokenRecord | None:
+        """Add a token; one that is minted is logged."""
+        ...
+
+    async def update_token(
+        self,
+        *,
+        identifier: str,
+        secret_hash: str,
+        scopes: Json,
+        workspace_ids: Json,
+        issued_at: datetime | None,
+        expires_at: datetime | None,
+        rotation_expires_at: datetime | None,
+        revoked_at: datetime | None,
+        revocation_reason: str | None,
+        rotated_to: str | None,
+    ) -> ServiceTokenRecord | None:
+        """Rewrite a token; no row when it is missing or revoked, or was rotated and the writer does not know of it."""
+        ...
+
+    async def rotate_token(
+        self,
+        *,
+        identifier: str,
+        successor: str | None,
+        secret_hash: str,
+        expires_at: datetime | None,
+        overlap_end: datetime | None,
+        now: datetime,
+        actor: str | None,
+        details: Json,
+        successor_details: Json | None,
+    ) -> ServiceTokenRecord | None:
+        """Add the successor of a token, which ends when the overlap does; the successor is returned. No row when the token is missing, not active, or rotated already."""
+        ...
+
+    async def revoke_token(
+        self,
+        *,
+        identifier: str,
+        reason: str | None,
+        now: datetime,
+        actor: str | None,
+        details: Json | None,
+    ) -> ServiceTokenRecord | None:
+        """End a token for good; no row when it is missing, or revoked already: then the first time and reason stay."""
+        ...
+
+    async def delete_token(self, *, identifier: str) -> int:
+        """Delete a token; its log stays."""
+        ...
+
+    async def record_uses(self, *, uses: Json) -> int | None:
+        """Count uses of tokens and log them, those of a missing token too, and return how many entries that makes. :uses is a list of objects with token_id, uses, used_at, ip_address, user_agent and details."""
         ...
 
 
@@ -813,6 +1107,10 @@ class Workflows(Protocol):
 
     async def revoke_publish(self, *, id: UUID, now: datetime, event: Json) -> Workflow | None:
         """End the publication of an active workflow; no row when it is missing, archived or not public."""
+        ...
+
+    async def delete_workflow(self, *, id: UUID) -> int:
+        """Delete an archived workflow and, by cascade, everything that belongs to it."""
         ...
 
     async def delete_all_workflows(self) -> int:

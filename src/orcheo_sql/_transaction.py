@@ -15,7 +15,11 @@ from typing import TYPE_CHECKING, Any, Self
 
 from ._errors import CrossDatabaseError, TransactionError
 from .repositories.agentensor import AgentensorRepository
+from .repositories.history import HistoryRepository
+from .repositories.snapshots import RunSnapshotRepository
+from .repositories.tokens import ServiceTokenRepository
 from .repositories.workflows import WorkflowRepository
+from .rules.history import HistoryDocuments
 from .settings import Subsystem
 
 if TYPE_CHECKING:
@@ -65,9 +69,30 @@ class Unit:
         return repository
 
     @cached_property
+    def history(self) -> HistoryRepository:
+        """What happened in each execution."""
+        settings = self._database.settings
+        repository = HistoryRepository(self._queries(Subsystem.HISTORY), self)
+        repository.documents = HistoryDocuments(
+            settings.history_max_payload_bytes, redacts=settings.history_redact
+        )
+        repository.is_searched = settings.history_search
+        return repository
+
+    @cached_property
+    def tokens(self) -> ServiceTokenRepository:
+        """Service tokens and their audit log."""
+        return ServiceTokenRepository(self._queries(Subsystem.TOKENS), self)
+
+    @cached_property
     def agentensor(self) -> AgentensorRepository:
         """Training checkpoints."""
         return AgentensorRepository(self._queries(Subsystem.AGENTENSOR), self)
+
+    @cached_property
+    def snapshots(self) -> RunSnapshotRepository:
+        """Snapshots of an orchestrator's runs."""
+        return RunSnapshotRepository(self._queries(Subsystem.SNAPSHOTS), self)
 
 
 class _Level:

@@ -118,3 +118,11 @@ async def test_the_quickstart(environment: dict[str, str], dialect: str) -> None
     assert inspect.isawaitable(returned)
     await returned
     assert names["counts"].total == 1
+
+
+@pytest.mark.parametrize("page", ["agentensor.md", "snapshots.md"])
+def test_the_programs_of_pages_about_records(page: str, environment: dict[str, str]) -> None:
+    path = ROOT / "docs" / page
+    [program] = blocks(path, "python")
+    [shown] = blocks(path, "text")
+    assert run(program.text, environment) == shown.text

@@ -29,7 +29,22 @@ Everything is imported from `orcheo_sql`. All calls that reach a database are co
 _GROUPS: dict[str, tuple[str, ...]] = {
     "Opening a database": ("Database", "Transaction"),
     "Workflows": ("WorkflowRepository",),
+    "Service tokens": (
+        "ServiceTokenManager",
+        "ServiceTokenRepository",
+        "ServiceTokenRecord",
+        "ServiceTokenStatus",
+        "ServiceTokenAuditEntry",
+    ),
+    "Run history": (
+        "HistoryRepository",
+        "RunHistoryRecord",
+        "RunHistoryStep",
+        "RunHistoryHit",
+        "RunHistoryStatus",
+    ),
     "Training checkpoints": ("AgentensorRepository", "AgentensorCheckpoint"),
+    "Run snapshots": ("RunSnapshotRepository", "RunSnapshot", "RunSummary", "SavedRun"),
     "What comes back": (
         "Workflow",
         "WorkflowVersion",

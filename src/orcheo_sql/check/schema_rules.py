@@ -32,7 +32,9 @@ _CLASSES = {
 # The tables that are sharded where there are several servers, and the column by which.
 VOLUME_TABLES = {
     "run_history": "execution_id",
+    "run_history_inputs": "execution_id",
     "run_history_steps": "execution_id",
+    "run_history_search": "execution_id",
     "chat_threads": "id",
     "chat_messages": "thread_id",
 }

@@ -42,6 +42,8 @@ COMMANDS: dict[str, _Entry] = {
         ".listeners", "listeners_app", "List, pause and resume listeners; forget what is over."
     ),
     "outbox": _Entry(".outbox", "outbox_app", "List what waits for workers; offer it again."),
+    "history": _Entry(".history", "history_app", "Delete old run histories."),
+    "tokens": _Entry(".tokens", "tokens_app", "Mint, list, rotate and revoke service tokens."),
     "settings": _Entry(".settings", "settings", "Show every setting, its value and its source."),
     "sql": _Entry(".sql", "sql_app", "List, show, explain and check the queries."),
 }

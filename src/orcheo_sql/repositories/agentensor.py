@@ -77,7 +77,7 @@ class AgentensorRepository(Repository):
                     ),
                     metrics=encode_record(_mapping(metrics, "metrics"), name="metrics"),
                     metadata=encode_record(_mapping(metadata or {}, "metadata"), name="metadata"),
-                    artifact_url=None if artifact_url is None else clean_text(artifact_url),
+                    artifact_url=_url(artifact_url),
                     is_best=require_flag(is_best, "is_best"),
                     now=self._now(),
                 )
@@ -117,7 +117,7 @@ class AgentensorRepository(Repository):
 
         Args:
             workflow_id: the workflow; an unknown one has none.
-            metrics_filter: a `JsonFilter` on the metrics, such as ``JsonFilter().where("accuracy", ">=", 0.9)``,
+            metrics_filter: a `JsonFilter` on the metrics, such as ``JsonFilter(where=[("accuracy", ">=", 0.9)])``,
                 or a mapping that they must contain.
             metadata_filter: the same on the metadata.
             limit: at most 1000.
@@ -128,13 +128,14 @@ class AgentensorRepository(Repository):
             JsonFilterError: a filter is malformed.
         """
         limit = check_limit(limit, maximum=LARGEST_PAGE)
+        kind = f"checkpoints of {_workflow_id(workflow_id)}"
         before = HIGHEST_VERSION + 1
         if cursor is not None:
-            (before,) = decode_cursor("checkpoints", cursor, (int,))
+            (before,) = decode_cursor(kind, cursor, (int,))
         rows = await self._checkpoints(
             workflow_id, before, metrics_filter, metadata_filter, limit + 1
         )
-        return page_of(rows, limit, lambda c: encode_cursor("checkpoints", c.config_version))
+        return page_of(rows, limit, lambda c: encode_cursor(kind, c.config_version))
 
     async def _checkpoints(
         self,
@@ -213,6 +214,14 @@ def _workflow_id(value: object) -> str:
     if not 0 < len(text) <= LONGEST_WORKFLOW_ID:
         raise ValidationError(f"workflow_id must have 1 to {LONGEST_WORKFLOW_ID} characters.")
     return text
+
+
+def _url(value: object) -> str | None:
+    if value is None:
+        return None
+    if not isinstance(value, str):
+        raise ValidationError(f"artifact_url must be text, not {type(value).__name__}.")
+    return clean_text(value)
 
 
 def _checkpoint_id(value: object) -> str:

@@ -10,6 +10,7 @@ from .._errors import (
     UniqueViolationError,
     ValidationError,
     WorkflowHandleConflictError,
+    WorkflowNotArchivedError,
     WorkflowNotFoundError,
     WorkflowPublishStateError,
 )
@@ -236,6 +237,23 @@ class WorkflowCatalog(Repository):
         return await self.update_workflow(
             workflow_id, name=None, description=None, tags=None, is_archived=True, actor=actor
         )
+
+    async def delete_workflow(self, workflow_id: UUID) -> None:
+        """Delete an archived workflow for good, in one transaction with all that was kept in its name.
+
+        Its versions, runs, triggers, listeners and audit trail go, its run histories and its training checkpoints.
+
+        Raises:
+            WorkflowNotFoundError: there is no such workflow.
+            WorkflowNotArchivedError: it is not archived, and may be starting runs: archive it first.
+        """
+        workflow_id = as_uuid(workflow_id, "workflow_id")
+        async with self._scope.transaction() as unit:
+            if not await unit.workflows.q.delete_workflow(id=workflow_id):
+                await self._require_workflow(workflow_id)
+                raise WorkflowNotArchivedError(str(workflow_id))
+            await unit.history.delete_histories_of_workflow(workflow_id)
+            await unit.agentensor.delete_checkpoints_of_workflow(str(workflow_id))
 
     async def publish_workflow(
         self, workflow_id: UUID, *, require_login: bool, actor: str

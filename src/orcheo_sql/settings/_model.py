@@ -79,8 +79,16 @@ def _postgres(default: object, description: str) -> Any:
     return _setting(default, "PostgreSQL", description)
 
 
+def _history(default: object, description: str) -> Any:
+    return _setting(default, "Run history", description)
+
+
 def _chatkit(default: object, description: str) -> Any:
     return _setting(default, "ChatKit and vault", description)
+
+
+def _tokens(default: object, description: str) -> Any:
+    return _setting(default, "Service tokens", description)
 
 
 class Settings(BaseSettings):
@@ -170,6 +178,16 @@ class Settings(BaseSettings):
         0.25, "A statement that takes longer is logged."
     )
 
+    history_max_payload_bytes: t.Bytes = _history(
+        16_777_216, "Largest document of a run history, such as the payload of one step."
+    )
+    history_redact: t.Flag = _history(
+        True, "Keep the values of keys such as `password` or `access_token` out of run histories."
+    )
+    history_search: t.Flag = _history(
+        False, "Keep the words of the steps that are appended, to be searched."
+    )
+
     chatkit_storage_path: t.Folder = _chatkit(
         Path("~/.orcheo/chatkit"), "Folder of uploaded files."
     )
@@ -183,6 +201,26 @@ class Settings(BaseSettings):
     )
     vault_token_ttl_seconds: t.PositiveInt = _chatkit(
         3600, "How long before its expiry an OAuth token is refreshed."
+    )
+
+    auth_service_token_hash_memory_kib: t.HashMemory = _tokens(
+        19_456, "Memory that hashing a new token takes (argon2id), in KiB."
+    )
+    auth_service_token_hash_passes: t.HashPasses = _tokens(
+        2, "How often hashing a new token goes over that memory."
+    )
+    auth_service_token_hash_lanes: t.HashLanes = _tokens(
+        1, "Lanes in which hashing a new token may be split."
+    )
+    auth_service_token_hash_threads: t.HashThreads = _tokens(
+        2, "How many tokens one process hashes at the same time, each in a thread."
+    )
+    auth_service_token_cache_seconds: t.OptionalTimeoutSeconds = _tokens(
+        60.0,
+        "How long after its last use a process remembers that a token fits its hash; 0 verifies it anew every time.",
+    )
+    auth_service_token_usage_seconds: t.TimeoutSeconds = _tokens(
+        60.0, "How often a process writes the uses of tokens that it has counted."
     )
 
     _origins: dict[str, str] = PrivateAttr(default_factory=dict)

@@ -60,12 +60,12 @@ def _text(value: Any) -> str:
     return str(value)
 
 
-def _whole(most: int) -> BeforeValidator:
-    """Take any object whose text is an integer from 1 to `most`."""
+def _whole(most: int, least: int = 1) -> BeforeValidator:
+    """Take any object whose text is an integer from `least` to `most`."""
 
     def validate(value: Any) -> int:
         number = int(_text(value))
-        if not 1 <= number <= most:
+        if not least <= number <= most:
             raise ValueError
         return number
 
@@ -75,6 +75,11 @@ def _whole(most: int) -> BeforeValidator:
 def _whole_rule(most: int, complaint: str = "{name} must be an integer.") -> Rule:
     allowed = f"greater than 0, at most {most}"
     return Rule(f"integer {allowed}", f"{complaint} Allowed: {allowed}.")
+
+
+def _range_rule(least: int, most: int) -> Rule:
+    allowed = f"at least {least}, at most {most}"
+    return Rule(f"integer, {allowed}", f"{{name}} must be an integer. Allowed: {allowed}.")
 
 
 def _seconds(*, least: float = 0.0, zero: bool = False) -> BeforeValidator:
@@ -222,6 +227,11 @@ Bytes = Annotated[int, _whole(2**63 - 1), _whole_rule(2**63 - 1)]
 Days = Annotated[int, _whole(365_000), _whole_rule(365_000)]
 # Each reader is a thread.
 Readers = Annotated[int, _whole(64), _whole_rule(64)]
+# The floors are OWASP's minimum for argon2id; more than the ceilings would take minutes, or the machine's memory.
+HashMemory = Annotated[int, _whole(4_194_304, 19_456), _range_rule(19_456, 4_194_304)]
+HashPasses = Annotated[int, _whole(100, 2), _range_rule(2, 100)]
+HashLanes = Annotated[int, _whole(64), _whole_rule(64)]
+HashThreads = Annotated[int, _whole(64), _whole_rule(64)]
 PoolSize = Annotated[
     int,
     _whole(10_000),

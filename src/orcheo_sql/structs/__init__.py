@@ -14,6 +14,13 @@ from orcheo_sql.structs.dispatch_rows import (
     RunRetryStatus,
     StoredRetryPolicy,
 )
+from orcheo_sql.structs.history import (
+    RunHistoryHit,
+    RunHistoryRecord,
+    RunHistoryStatus,
+    RunHistoryStep,
+)
+from orcheo_sql.structs.history_rows import StoredHistory, StoredStep
 from orcheo_sql.structs.listener_rows import LeasedListener, ListenerState, StoredCursor
 from orcheo_sql.structs.listeners import (
     ListenerCursor,
@@ -26,6 +33,13 @@ from orcheo_sql.structs.listeners import (
     ListenerSubscriptionStatus,
 )
 from orcheo_sql.structs.rows import AuditEntry, RunEligibility
+from orcheo_sql.structs.snapshots import RunSnapshot, RunSummary, SavedRun
+from orcheo_sql.structs.tokens import (
+    ListedServiceToken,
+    ServiceTokenAuditEntry,
+    ServiceTokenRecord,
+    ServiceTokenStatus,
+)
 from orcheo_sql.structs.triggers import (
     CronMisfirePolicy,
     CronTriggerConfig,
@@ -67,6 +81,7 @@ __all__ = [
     "DueRetry",
     "DueSchedule",
     "LeasedListener",
+    "ListedServiceToken",
     "ListenerCursor",
     "ListenerDedupeRecord",
     "ListenerDispatchMessage",
@@ -87,11 +102,23 @@ __all__ = [
     "RetryPolicyConfig",
     "RetryState",
     "RunEligibility",
+    "RunHistoryHit",
+    "RunHistoryRecord",
+    "RunHistoryStatus",
+    "RunHistoryStep",
     "RunRetry",
     "RunRetryStatus",
+    "RunSnapshot",
     "RunStatusCounts",
+    "RunSummary",
+    "SavedRun",
+    "ServiceTokenAuditEntry",
+    "ServiceTokenRecord",
+    "ServiceTokenStatus",
     "StoredCursor",
+    "StoredHistory",
     "StoredRetryPolicy",
+    "StoredStep",
     "StoredWebhook",
     "VersionDiff",
     "WebhookRefusal",

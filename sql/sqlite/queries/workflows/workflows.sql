@@ -251,6 +251,11 @@ RETURNING
     id, created_at, updated_at, audit_log, name, handle, slug, description, tags, is_archived, draft_access,
     is_public, published_at, published_by, require_login, share_url, chatkit;
 
+-- name: delete_workflow(id)!
+-- Delete an archived workflow and, by cascade, everything that belongs to it.
+-- Index: sqlite_autoindex_workflows_1
+DELETE FROM workflows WHERE id = :id AND is_archived;
+
 -- name: delete_all_workflows()!
 -- Delete every workflow and, by cascade, everything that belongs to one.
 -- Scan: the whole table is the point.

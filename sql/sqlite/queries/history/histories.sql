@@ -1,0 +1,132 @@
+-- Histories: one row for each execution, and what it was given. Columns follow structs.StoredHistory.
+
+-- name: get_history(execution_id)^
+-- Get the history of one execution, without its steps.
+-- Returns: StoredHistory
+-- Index: sqlite_autoindex_run_history_1, sqlite_autoindex_run_history_inputs_1
+SELECT
+    h.workflow_id, h.execution_id, i.inputs, i.runnable_config, i.tags, i.callbacks, i.metadata, h.run_name, h.status,
+    h.started_at, h.completed_at, h.error, h.trace_id, h.trace_started_at, h.trace_completed_at, h.trace_last_span_at,
+    h.step_count
+FROM run_history AS h
+INNER JOIN run_history_inputs AS i ON i.execution_id = h.execution_id
+WHERE h.execution_id = :execution_id;
+
+-- name: list_histories(workflow_id, before_at, before_id, limit)
+-- List the histories of a workflow, newest first, without their steps.
+-- Returns: StoredHistory
+-- Index: ix_run_history__workflow_started in order, sqlite_autoindex_run_history_inputs_1
+SELECT
+    h.workflow_id, h.execution_id, i.inputs, i.runnable_config, i.tags, i.callbacks, i.metadata, h.run_name, h.status,
+    h.started_at, h.completed_at, h.error, h.trace_id, h.trace_started_at, h.trace_completed_at, h.trace_last_span_at,
+    h.step_count
+FROM run_history AS h
+INNER JOIN run_history_inputs AS i ON i.execution_id = h.execution_id
+WHERE h.workflow_id = :workflow_id AND (h.started_at, h.execution_id) < (:before_at, :before_id)
+ORDER BY h.started_at DESC, h.execution_id DESC
+LIMIT :limit;
+
+-- name: start_history(workflow_id, execution_id, inputs, runnable_config, tags, callbacks, metadata, run_name, trace_id, trace_started_at, now)^
+-- Begin the history of an execution; no row when it has one already.
+-- Returns: StoredHistory
+-- Differs: SQLite writes the two rows with two statements, PostgreSQL with CTEs.
+INSERT INTO run_history (
+    execution_id, workflow_id, run_name, status, started_at, trace_id, trace_started_at, trace_last_span_at, step_count
+)
+VALUES (:execution_id, :workflow_id, :run_name, 'running', :now, :trace_id, :trace_started_at, :trace_started_at, 0)
+ON CONFLICT (execution_id) DO NOTHING
+RETURNING
+    workflow_id, execution_id, :inputs AS inputs, :runnable_config AS runnable_config, :tags AS tags,
+    :callbacks AS callbacks, :metadata AS metadata, run_name, status, started_at, completed_at, error, trace_id,
+    trace_started_at, trace_completed_at, trace_last_span_at, step_count;
+
+INSERT INTO run_history_inputs (execution_id, tags, callbacks, metadata, runnable_config, inputs)
+VALUES (:execution_id, :tags, :callbacks, :metadata, :runnable_config, :inputs);
+
+-- name: end_history(execution_id, status, error, now)^
+-- Move a running execution to a status that ends it.
+-- Returns: StoredHistory
+-- Index: sqlite_autoindex_run_history_1, sqlite_autoindex_run_history_inputs_1
+-- Null: error
+-- Differs: SQLite takes the documents in RETURNING, PostgreSQL joins them.
+UPDATE run_history
+SET
+    status = :status,
+    completed_at = :now,
+    error = :error,
+    trace_completed_at = :now,
+    trace_last_span_at = coalesce(trace_last_span_at, :now)
+WHERE execution_id = :execution_id AND status = 'running'
+RETURNING
+    workflow_id, execution_id,
+    (SELECT i.inputs FROM run_history_inputs AS i WHERE i.execution_id = :execution_id) AS inputs,
+    (SELECT i.runnable_config FROM run_history_inputs AS i WHERE i.execution_id = :execution_id) AS runnable_config,
+    (SELECT i.tags FROM run_history_inputs AS i WHERE i.execution_id = :execution_id) AS tags,
+    (SELECT i.callbacks FROM run_history_inputs AS i WHERE i.execution_id = :execution_id) AS callbacks,
+    (SELECT i.metadata FROM run_history_inputs AS i WHERE i.execution_id = :execution_id) AS metadata,
+    run_name, status, started_at, completed_at, error, trace_id, trace_started_at, trace_completed_at,
+    trace_last_span_at, step_count;
+
+-- name: finish_history(execution_id, status, error, payload, search_text, now)^
+-- Append the last step of a running execution and move it to a status that ends it.
+-- Returns: StoredHistory
+-- Index: sqlite_autoindex_run_history_1, sqlite_autoindex_run_history_inputs_1
+-- Null: error, search_text (steps are not searched)
+-- Differs: SQLite writes step and search row with statements of their own, PostgreSQL in CTEs.
+UPDATE run_history
+SET
+    status = :status,
+    completed_at = :now,
+    error = :error,
+    trace_completed_at = :now,
+    trace_last_span_at = :now,
+    step_count = step_count + 1
+WHERE execution_id = :execution_id AND status = 'running'
+RETURNING
+    workflow_id, execution_id,
+    (SELECT i.inputs FROM run_history_inputs AS i WHERE i.execution_id = :execution_id) AS inputs,
+    (SELECT i.runnable_config FROM run_history_inputs AS i WHERE i.execution_id = :execution_id) AS runnable_config,
+    (SELECT i.tags FROM run_history_inputs AS i WHERE i.execution_id = :execution_id) AS tags,
+    (SELECT i.callbacks FROM run_history_inputs AS i WHERE i.execution_id = :execution_id) AS callbacks,
+    (SELECT i.metadata FROM run_history_inputs AS i WHERE i.execution_id = :execution_id) AS metadata,
+    run_name, status, started_at, completed_at, error, trace_id, trace_started_at, trace_completed_at,
+    trace_last_span_at, step_count;
+
+INSERT INTO run_history_steps (execution_id, step_index, at, payload)
+SELECT execution_id, step_count - 1, :now, :payload
+FROM run_history
+WHERE execution_id = :execution_id;
+
+INSERT INTO run_history_search (execution_id, step_index, search_text)
+SELECT execution_id, step_count - 1, :search_text
+FROM run_history
+WHERE execution_id = :execution_id AND :search_text IS NOT NULL;
+
+-- name: prune_histories(status, finished_before, limit)!
+-- Delete up to :limit histories that ended in one status before a time, oldest first, with all that belongs to them.
+-- Index: ix_run_history__status_completed in order
+-- Differs: PostgreSQL deletes them in the order of the CTE, so that two that do so at once never lock crosswise.
+DELETE FROM run_history
+WHERE execution_id IN (
+    SELECT execution_id FROM run_history
+    WHERE status = :status AND completed_at < :finished_before
+    ORDER BY completed_at, execution_id
+    LIMIT :limit
+);
+
+-- name: delete_histories_of_workflow(workflow_id, limit)!
+-- Delete up to :limit histories of a workflow, oldest first, in any status.
+-- Index: ix_run_history__workflow_started in order
+-- Differs: PostgreSQL deletes them in the order of the CTE, so that two that do so at once never lock crosswise.
+DELETE FROM run_history
+WHERE execution_id IN (
+    SELECT execution_id FROM run_history
+    WHERE workflow_id = :workflow_id
+    ORDER BY started_at, execution_id
+    LIMIT :limit
+);
+
+-- name: delete_histories()!
+-- Delete all histories.
+-- Scan: deleting everything reads everything.
+DELETE FROM run_history;

@@ -1,0 +1,43 @@
+-- Steps: what an execution did, in order. Columns follow structs.RunHistoryStep. Once written they never change.
+
+-- name: append_step(execution_id, payload, search_text, now)^
+-- Append a step under the next index, whatever the status; no row when there is no such history.
+-- Returns: RunHistoryStep
+-- Index: sqlite_autoindex_run_history_1
+-- Locks: the row of the execution, so that its steps are numbered one after the other.
+-- Null: search_text (steps are not searched)
+-- Differs: SQLite counts, inserts and indexes with statements of their own, PostgreSQL in CTEs.
+UPDATE run_history
+SET step_count = step_count + 1, trace_last_span_at = :now
+WHERE execution_id = :execution_id
+RETURNING step_count - 1 AS "index", :now AS at, :payload AS payload;
+
+INSERT INTO run_history_steps (execution_id, step_index, at, payload)
+SELECT execution_id, step_count - 1, :now, :payload
+FROM run_history
+WHERE execution_id = :execution_id;
+
+INSERT INTO run_history_search (execution_id, step_index, search_text)
+SELECT execution_id, step_count - 1, :search_text
+FROM run_history
+WHERE execution_id = :execution_id AND :search_text IS NOT NULL;
+
+-- name: list_steps(execution_id, after_index, limit)
+-- List the steps of an execution behind an index, in order.
+-- Returns: RunHistoryStep
+-- Index: sqlite_autoindex_run_history_steps_1 in order
+SELECT step_index AS "index", at, payload
+FROM run_history_steps
+WHERE execution_id = :execution_id AND step_index > :after_index
+ORDER BY step_index
+LIMIT :limit;
+
+-- name: list_steps_of_histories(execution_ids)
+-- List all steps of several executions, each one's in order.
+-- Returns: StoredStep
+-- Index: sqlite_autoindex_run_history_steps_1
+-- Differs: PostgreSQL looks the items of an array up in the index, however many it expects.
+SELECT execution_id, step_index AS "index", at, payload
+FROM run_history_steps
+WHERE execution_id IN (SELECT value FROM json_each(:execution_ids))
+ORDER BY execution_id, step_index;

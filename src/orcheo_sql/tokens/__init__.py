@@ -1,0 +1,1 @@
+"""Minting, rotating, revoking and authenticating service tokens, on top of their repository."""
