@@ -335,7 +335,7 @@ def test_summary_for_people(cli: Cli, configured: dict[str, Any]) -> None:
         "東京",
     ):
         assert text in done.out
-    assert done.out.count("\n") < 100
+    assert done.out.count("\n") < 120
 
 
 def test_it_says_where(cli: Cli, configured: dict[str, Any], dialect: str) -> None:
