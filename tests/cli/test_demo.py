@@ -3,14 +3,27 @@ from __future__ import annotations
 import asyncio
 import json
 import subprocess
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 from tests.cli.conftest import Cli, child_environment, command
 
-from orcheo_sql import Database
+from orcheo_sql import (
+    CronScheduleState,
+    Database,
+    ListenerSubscriptionStatus,
+    WebhookNotConfiguredError,
+    WorkflowRun,
+    WorkflowRunStatus,
+)
+from orcheo_sql.cli._demo_neighbours import Neighbours
 from orcheo_sql.cli._demo_store import ACTOR, TAG
+from orcheo_sql.cli._demo_worker import Worker
 
 SAMPLES = 6
 
@@ -44,10 +57,257 @@ def test_demo_of_the_samples(cli: Cli, configured: dict[str, Any]) -> None:
     assert all(found["hits"] for found in report["run_filters"])
     actions = [record["action"] for record in report["audit_trail"]["records"]]
     assert actions[:2] == ["run_created", "run_started"]
-    assert {"workflows.insert_run", "workflows.search_workflows"} <= {
+    assert {"workflows.fire_schedule", "workflows.search_workflows"} <= {
         timing["query"] for timing in report["timings"]
     }
     assert report["problems"] == []
+
+
+def test_runs_come_from_triggers(cli: Cli, configured: dict[str, Any]) -> None:
+    report = cli("demo", "--json").json
+    lines = {line["trigger"]: line for line in report["triggers"]}
+    told = {
+        name: (n["configured"], n["runs"], n["refused_duplicates"]) for name, n in lines.items()
+    }
+    assert told == {
+        "webhook": (SAMPLES, 2 * SAMPLES, SAMPLES),
+        "cron": (SAMPLES, 2 * SAMPLES, SAMPLES),
+        "listener": (1, 1, 1),
+        "retry": (SAMPLES, SAMPLES, SAMPLES),
+        "manual": (0, 3 * SAMPLES - 1, 0),
+    }
+    stored = Counter(run.triggered_by for run in asyncio.run(runs_of(configured)))
+    assert stored == {name: line["runs"] for name, line in lines.items()}
+    assert report["outbox"] == {
+        "claimed": 8 * SAMPLES,
+        "acknowledged": 7 * SAMPLES,
+        "given_back": SAMPLES,
+        "left_to_others": 0,
+    }
+
+
+def test_nothing_goes_on_by_itself(cli: Cli, configured: dict[str, Any]) -> None:
+    cli("demo")
+
+    async def look() -> None:
+        later = datetime.now(UTC) + timedelta(days=30)
+        async with Database(**configured) as db:
+            for schedule in (await db.workflows.page_cron_schedules()).items:
+                assert schedule.state is CronScheduleState.PAUSED
+            assert await db.workflows.dispatch_due_cron_runs(now=later) == []
+            assert await db.workflows.dispatch_due_retries(now=later) == []
+            for workflow in await db.workflows.list_workflows():
+                with pytest.raises(WebhookNotConfiguredError):
+                    await db.workflows.handle_webhook_trigger(
+                        workflow.id, method="POST", headers={}, query_params={}, payload=None,
+                        source_ip=None,
+                    )  # fmt: skip
+            [listener] = await db.workflows.list_listener_subscriptions(only_served=True)
+            assert listener.status is ListenerSubscriptionStatus.PAUSED
+            assert listener.assigned_runtime is None
+            # What waits for a worker is what the demo has left pending.
+            assert await db.workflows.claim_outbox(consumer="me", limit=100) == []
+            waiting = (await db.workflows.page_outbox(limit=1000)).items
+            pending = await db.workflows.page_runs(status="pending", limit=1000)
+            assert {entry.run_id for entry in waiting} == {run.id for run in pending.items}
+
+    asyncio.run(look())
+
+
+def test_a_repeated_demo_fires_new_occurrences(cli: Cli, configured: dict[str, Any]) -> None:
+    reports = [cli("demo", "--json").json for _ in range(3)]
+    assert [report["new_runs"] for report in reports] == [8 * SAMPLES] * 3
+    # Cursor and schedules go on where they were, so each time as many come from each trigger.
+    assert all(report["triggers"] == reports[0]["triggers"] for report in reports)
+    fired = Counter(
+        (run.workflow_version_id, run.input_payload["scheduled_for"])
+        for run in asyncio.run(runs_of(configured))
+        if run.triggered_by == "cron"
+    )
+    assert len(fired) == 3 * 2 * SAMPLES
+    assert set(fired.values()) == {1}
+
+
+def test_few_runs_are_started_by_hand(cli: Cli, configured: dict[str, Any], folder: Path) -> None:
+    report = cli("demo", folder, "--runs", "3", "--json").json
+    assert report["new_runs"] == 6
+    assert {line["trigger"] for line in report["triggers"] if line["runs"]} == {"manual"}
+    assert sum(line["configured"] for line in report["triggers"]) == 0
+
+
+def test_many_runs(cli: Cli, configured: dict[str, Any], folder: Path) -> None:
+    report = cli("demo", folder, "--runs", "230", "--json").json
+    assert report["new_runs"] == sum(report["all_runs"].values()) == 460
+    assert report["outbox"]["claimed"] == 460
+    assert report["triggers"][0]["runs"] == 100
+
+
+async def strange_schedule(db: Database, mine: UUID, version: UUID) -> None:
+    await db.workflows.configure_cron_trigger(mine, {"expression": "0 * * * *"})
+
+
+async def strange_retry(db: Database, mine: UUID, version: UUID) -> None:
+    await db.workflows.configure_retry_policy(mine, {"initial_delay_seconds": 0})
+    run = await db.workflows.create_run(
+        mine, workflow_version_id=version, triggered_by="me", input_payload={}
+    )
+    await db.workflows.mark_run_failed(run.id, actor="me", error=None)
+    await db.workflows.schedule_retry_for_run(run.id)
+
+
+async def strange_run(db: Database, mine: UUID, version: UUID) -> None:
+    # It is found by one of the demo's searches, which therefore have to cope with any input.
+    await db.workflows.create_run(
+        mine, workflow_version_id=version, triggered_by="me", input_payload={"question": ["steps"]},
+        hand_off=True,
+    )  # fmt: skip
+
+
+Strange = Callable[[Database, UUID, UUID], Awaitable[None]]
+
+
+async def stranger(settings: dict[str, Any], make: Strange) -> UUID:
+    async with Database(**settings) as db:
+        mine = await db.workflows.create_workflow(
+            name="Mine", slug=None, description=None, tags=[], draft_access="personal", actor="me"
+        )
+        version = await db.workflows.create_version(
+            mine.id, graph={}, metadata={}, notes=None, created_by="me"
+        )
+        await make(db, mine.id, version.id)
+        return mine.id
+
+
+async def traces(settings: dict[str, Any], mine: UUID) -> dict[str, Any]:
+    """Return all that a demo could have changed of a workflow."""
+    async with Database(**settings) as db:
+        entries = (await db.workflows.page_outbox(limit=1000)).items
+        retries = [
+            await db.workflows.list_run_retries(run.id)
+            for run in await db.workflows.list_runs_for_workflow(mine)
+        ]
+        return {
+            "workflow": await db.workflows.get_workflow(mine),
+            "runs": await db.workflows.list_runs_for_workflow(mine),
+            "retries": retries,
+            "schedules": [
+                schedule
+                for schedule in (await db.workflows.page_cron_schedules()).items
+                if schedule.workflow_id == mine
+            ],
+            "outbox": [entry for entry in entries if entry.workflow_id == mine],
+        }
+
+
+@pytest.mark.parametrize("make", [strange_schedule, strange_retry, strange_run])
+def test_what_others_have_to_dispatch_is_left_alone(
+    cli: Cli, configured: dict[str, Any], make: Strange
+) -> None:
+    mine = asyncio.run(stranger(configured, make))
+    before = asyncio.run(traces(configured, mine))
+    done = cli("demo", "--json")
+    assert done.status == 0, done.err
+    assert done.err.count("Others have schedules, retries or runs for workers") == 1
+    assert asyncio.run(traces(configured, mine)) == before
+    # The demo does its job all the same, with what concerns its own workflows only.
+    report = done.json
+    assert report["new_runs"] == 8 * SAMPLES
+    assert {line["trigger"] for line in report["triggers"] if line["runs"]} == {
+        "webhook",
+        "listener",
+        "manual",
+    }
+    assert report["outbox"] == {
+        "claimed": 0, "acknowledged": 0, "given_back": 0, "left_to_others": 8 * SAMPLES
+    }  # fmt: skip
+    assert {s for s, count in report["all_runs"].items() if count} == set(WorkflowRunStatus)
+    assert all(found["hits"] for found in report["workflow_searches"])
+
+
+def test_a_claim_that_brings_runs_of_others_is_released(
+    cli: Cli, configured: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def is_too_early(self: Neighbours) -> bool:
+        return True
+
+    monkeypatch.setattr(Neighbours, "_is_outbox_ours", is_too_early)
+    mine = asyncio.run(stranger(configured, strange_run))
+    before = asyncio.run(traces(configured, mine))
+    done = cli("demo", "--json")
+    assert "Others have schedules" in done.err
+    assert done.json["new_runs"] == 8 * SAMPLES
+    after = asyncio.run(traces(configured, mine))
+    assert after["runs"] == before["runs"]
+    [entry] = after["outbox"]
+    assert (entry.attempts, entry.claim_id, entry.consumer) == (1, None, None)
+    assert entry.available_at <= datetime.now(UTC)
+
+
+def test_an_interrupted_demo_leaves_nothing_that_fires(
+    cli: Cli, configured: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work = Worker.work
+
+    async def interrupted(self: Worker) -> None:
+        fired = await self._db.workflows.page_runs(triggered_by="cron")
+        if fired.items:
+            [*active] = (await self._db.workflows.page_cron_schedules()).items
+            assert all(each.state is CronScheduleState.ACTIVE for each in active)
+            raise KeyboardInterrupt
+        await work(self)
+
+    monkeypatch.setattr(Worker, "work", interrupted)
+    assert cli("demo").status == 130
+
+    async def look() -> None:
+        async with Database(**configured) as db:
+            schedules = (await db.workflows.page_cron_schedules()).items
+            assert len(schedules) == SAMPLES
+            assert all(each.state is CronScheduleState.PAUSED for each in schedules)
+
+    asyncio.run(look())
+    monkeypatch.setattr(Worker, "work", work)
+    # The next one finishes what this one has left in the outbox.
+    report = cli("demo", "--json").json
+    assert report["new_runs"] == 8 * SAMPLES
+    assert report["outbox"]["claimed"] == 9 * SAMPLES
+
+
+def test_schedules_of_a_killed_demo_are_paused(
+    cli: Cli, configured: dict[str, Any], folder: Path
+) -> None:
+    cli("demo", folder)
+
+    async def resume() -> list[CronScheduleState]:
+        async with Database(**configured) as db:
+            schedules = (await db.workflows.page_cron_schedules()).items
+            for each in schedules:
+                await db.workflows.resume_cron_trigger(each.workflow_id, actor="me")
+            return [each.state for each in schedules]
+
+    asyncio.run(resume())
+    asyncio.run(stranger(configured, strange_run))
+    assert "Others have schedules" in cli("demo", folder).err
+    assert asyncio.run(resume()) == [CronScheduleState.PAUSED] * 2
+
+
+def test_the_secret_of_the_webhooks_is_not_shown(
+    cli: Cli, configured: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("secrets.token_urlsafe", lambda _: "open-sesame")
+    for args in (("demo",), ("demo", "--json")):
+        done = cli(*args)
+        assert done.status == 0
+        assert "sesame" not in done.out + done.err
+    for run in asyncio.run(runs_of(configured)):
+        text = str(run.input_payload)
+        assert "sesame" not in text
+        assert "sha256=" not in text
+
+
+async def runs_of(settings: dict[str, Any]) -> list[WorkflowRun]:
+    async with Database(**settings) as db:
+        return (await db.workflows.page_runs(limit=1000)).items
 
 
 def test_both_databases_find_the_same(
@@ -64,6 +324,9 @@ def test_summary_for_people(cli: Cli, configured: dict[str, Any]) -> None:
     assert done.status == 0
     assert done.err.startswith("Storing 6 graphs in ")
     for text in (
+        "Triggers, and the runs they started",
+        "Outbox: 48 runs claimed, 42 acknowledged, 6 given back",
+        "orcheo-sql schedules list",
         "Stored in ",
         "schema version",
         "rueckerstattung-pruefen",
@@ -72,7 +335,7 @@ def test_summary_for_people(cli: Cli, configured: dict[str, Any]) -> None:
         "東京",
     ):
         assert text in done.out
-    assert done.out.count("\n") < 100
+    assert done.out.count("\n") < 120
 
 
 def test_it_says_where(cli: Cli, configured: dict[str, Any], dialect: str) -> None:
@@ -204,6 +467,7 @@ def test_hostile_names_do_not_reach_the_terminal(
 def test_without_runs(cli: Cli, configured: dict[str, Any]) -> None:
     report = cli("demo", "--runs", "0", "--json").json
     assert report["new_runs"] == 0
+    assert sum(line["runs"] for line in report["triggers"]) == 0
     assert report["audit_trail"]["records"] == []
     assert cli("demo", "--runs", "0").status == 0
 
@@ -272,6 +536,9 @@ def test_many_at_once(configured: dict[str, Any]) -> None:
     versions = {tuple(w["versions"] for w in report["workflows"]) for report in reports}
     assert versions == {(2, 1, 2, 1, 2, 1)}
     assert all(report["run_pages"]["repeated"] == 0 for report in reports)
+    # Each has its runs, whoever dispatched the schedules and did the work.
+    assert [report["new_runs"] for report in reports] == [8 * SAMPLES] * 3
+    assert len(asyncio.run(runs_of(configured))) == 3 * 8 * SAMPLES
 
 
 def test_a_large_folder_has_a_short_summary(

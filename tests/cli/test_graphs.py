@@ -4,6 +4,7 @@ import json
 import os
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -12,6 +13,7 @@ from orcheo_sql.cli import _graphs
 from orcheo_sql.cli._demo_store import draft_of
 from orcheo_sql.cli._graphs import GraphFile, pick_searches, read_graphs
 from orcheo_sql.rules import normalize_workflow_handle
+from orcheo_sql.rules.listeners import compile_listeners
 
 
 def write(folder: Path, **files: Any) -> Path:
@@ -39,6 +41,17 @@ def test_samples_are_varied() -> None:
     for graph in graphs.good:
         ids = {node["id"] for node in graph.graph["nodes"]}
         assert all({edge["source"], edge["target"]} <= ids for edge in graph.graph["edges"])
+
+
+def test_one_sample_listens() -> None:
+    compiled = [
+        (graph, listener)
+        for graph in read_graphs(None).good
+        for listener in compile_listeners(graph.graph, workflow_id=uuid4(), version_id=uuid4())
+    ]
+    [(graph, listener)] = compiled
+    assert (graph.handle, listener.platform) == ("support-triage", "telegram")
+    assert listener.node_name in {node["id"] for node in graph.graph["nodes"]}
 
 
 def test_what_a_workflow_is_called(tmp_path: Path) -> None:

@@ -358,7 +358,8 @@ async def test_the_limit_is_shared_by_all(settings_of: dict[str, Any]) -> None:
 async def test_a_signature_is_accepted_once_by_all(settings_of: dict[str, Any]) -> None:
     async with Database(**settings_of) as db, Database(**settings_of) as other:
         version = await hooked(db, **SIGNED, rate_limit=RateLimitConfig(limit=5))
-        given = signed(Clock(db.now()))
+        begun = db.now()
+        given = signed(Clock(begun))
         outcomes = await asyncio.gather(
             *(call(each, version, **given) for _ in range(10) for each in (db, other)),
             return_exceptions=True,
@@ -367,7 +368,7 @@ async def test_a_signature_is_accepted_once_by_all(settings_of: dict[str, Any]) 
         assert {type(o) for o in outcomes} == {WorkflowRun, WebhookAuthenticationError}
         # Those that were refused took no place.
         for second in range(4):
-            await call(db, version, **signed(Clock(db.now() - dt.timedelta(seconds=second + 1))))
+            await call(db, version, **signed(Clock(begun - dt.timedelta(seconds=second + 1))))
 
 
 HOSTILE: list[dict[str, Any]] = [

@@ -21,7 +21,7 @@ PAGE = 20
 MOST_PAGES = 50
 LONGEST_EXAMPLE = 80
 
-RUN_SEARCHES = ('"timed out"', "steps -webhook", "rehears*", "英語")
+RUN_SEARCHES = ('"timed out"', "steps -webhook", "retry step*", "报告")
 SAMPLE_RUN_SEARCHES = (*RUN_SEARCHES[:3], "東京")
 
 
@@ -81,20 +81,35 @@ async def search_runs(db: Database, queries: Iterable[str]) -> list[Found]:
     found = []
     for query in queries:
         page = await db.workflows.search_runs(query, limit=1000)
-        found.append(_found(query, page, lambda r: r.error or str(r.input_payload["question"])))
+        found.append(_found(query, page, lambda run: run.error or asked_of(run.input_payload)))
     return found
+
+
+def asked_of(payload: dict[str, Any]) -> str:
+    """Return what a run is about, whichever trigger started it; anybody's runs may be found."""
+    body, message = payload.get("body"), payload.get("message")
+    for holder, name in ((payload, "question"), (body, "question"), (message, "text")):
+        if isinstance(holder, dict) and isinstance(text := holder.get(name), str):
+            return text
+    occurrence = payload.get("scheduled_for")
+    return f"of {occurrence}" if isinstance(occurrence, str) else "-"
 
 
 def filters_of(stored: list[Stored], since: datetime) -> dict[str, dict[str, Any]]:
     """Return the conditions that the demo lists runs by, each with its description."""
     gold = JsonFilter(contains={"customer": {"tier": "gold"}})
-    urgent = JsonFilter(contains={"customer": {"country": "JP"}}, where=[("priority", ">=", 3)])
+    urgent = JsonFilter(
+        contains={"body": {"customer": {"country": "JP"}}}, where=[("body.priority", ">=", 3)]
+    )
     first = stored[0]
     return {
         "status failed": {"status": "failed"},
         'input contains {"customer": {"tier": "gold"}}': {"input_filter": gold},
-        'input contains {"customer": {"country": "JP"}} and priority >= 3': {
+        'input contains {"body": {"customer": {"country": "JP"}}} and body.priority >= 3': {
             "input_filter": urgent
+        },
+        "input has scheduled_for": {
+            "input_filter": JsonFilter(where=[("scheduled_for", "exists")])
         },
         "output score >= 0.8": {"output_filter": JsonFilter(where=[("score", ">=", 0.8)])},
         f"of {first.source.handle}, succeeded, by webhook": {

@@ -15,10 +15,14 @@ if TYPE_CHECKING:
     from orcheo_sql import AuditEntry, QueryTiming, RunStatusCounts
 
     from ._demo_look import Found, Walk, WorkflowLine
+    from ._demo_triggers import TriggerLine
+    from ._demo_worker import OutboxWork
 
 
 MOST_LINES = 12
 """Workflows that are listed one by one."""
+MOST_QUERIES = 12
+"""The same of queries."""
 
 
 class Timing(msgspec.Struct, frozen=True):
@@ -49,6 +53,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     new_versions: int
     new_runs: int
     workflows: list[WorkflowLine]
+    triggers: list[TriggerLine]
+    outbox: OutboxWork
     all_runs: RunStatusCounts
     workflow_searches: list[Found]
     run_searches: list[Found]
@@ -78,6 +84,9 @@ def show(report: Report) -> None:
     """Print the report for people."""
     emit(*_stored(report), "")
     emit(_workflows(report))
+    if report.new_runs:
+        emit(_triggers(report.triggers))
+        emit(_outbox(report.outbox), "")
     emit(
         _finds("Workflows by full text", "search", report.workflow_searches),
         _finds("Runs by full text", "search", report.run_searches),
@@ -139,6 +148,24 @@ def _workflow(line: WorkflowLine, *, named: bool) -> list[Any]:
     ]
 
 
+def _triggers(lines: list[TriggerLine]) -> Any:
+    head = ["=trigger", "#configured", "how", "#runs", "#refused duplicates"]
+    rows = [
+        (t.trigger, t.configured or "-", t.how, t.runs, t.refused_duplicates or "-")
+        for t in lines
+        if t.configured or t.runs
+    ]
+    return table("Triggers, and the runs they started", head, rows)
+
+
+def _outbox(done: OutboxWork) -> str:
+    left = f", {done.left_to_others} left to others" if done.left_to_others else ""
+    return (
+        f"Outbox: {done.claimed} runs claimed, {done.acknowledged} acknowledged, "
+        f"{done.given_back} given back for later{left}"
+    )
+
+
 def _finds(title: str, what: str, finds: list[Found]) -> Any:
     rows = [
         (f.asked, f"{f.hits}{'+' if f.more else ''}", ", ".join(f.examples) or "-") for f in finds
@@ -152,8 +179,10 @@ def _trail(trail: Trail) -> Any:
 
 
 def _timings(report: Report) -> Any:
-    rows = [
+    rows: list[tuple[Any, ...]] = [
         (t.query, t.calls, milliseconds(t.median_seconds), milliseconds(t.slowest_seconds))
-        for t in report.timings
+        for t in report.timings[:MOST_QUERIES]
     ]
+    if (more := len(report.timings) - MOST_QUERIES) > 0:
+        rows.append((f"and {more} more, see --json", "", "", ""))
     return table("Queries", ["=name", "#calls", "#median", "#slowest"], rows)

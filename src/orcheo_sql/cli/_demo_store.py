@@ -1,4 +1,4 @@
-"""The demo's writing half: workflows, their versions, and runs that live through every state."""
+"""The demo's workflows and their versions: stored once, and anew when their graph has changed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from orcheo_sql._errors import (
     WorkflowNotFoundError,
     WorkflowVersionNotFoundError,
 )
-from orcheo_sql.structs import WorkflowRunStatus, WorkflowVersion
+from orcheo_sql.structs import WorkflowVersion
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -24,31 +24,8 @@ if TYPE_CHECKING:
 ACTOR = "orcheo-sql demo"
 TAG = "orcheo-sql-demo"
 
-# What becomes of the runs of a workflow, in turn.
-FATES = (
-    WorkflowRunStatus.SUCCEEDED,
-    WorkflowRunStatus.SUCCEEDED,
-    WorkflowRunStatus.FAILED,
-    WorkflowRunStatus.SUCCEEDED,
-    WorkflowRunStatus.CANCELLED,
-    WorkflowRunStatus.SUCCEEDED,
-    WorkflowRunStatus.RUNNING,
-    WorkflowRunStatus.PENDING,
-)
-TRIGGERS = ("manual", "webhook", "cron")
-QUESTIONS = (
-    "Please check what happened to order 4711.",
-    "Können Sie das bis morgen erledigen?",
-    "¿Cuánto cuesta el envío a Perú?",
-    "Où en est ma demande du 3 février ?",
-    "この資料を英語に訳してください。",
-    "请把这份报告总结成三句话。",
-)
-TIERS = ("free", "silver", "gold")
-COUNTRIES = ("DE", "JP", "MX", "FR", "CN")
 
-
-@dataclass
+@dataclass(eq=False)
 class Stored:
     """A workflow as the demo left it."""
 
@@ -170,73 +147,6 @@ def draft_of(graph: dict[str, Any]) -> dict[str, Any] | None:
         if not (isinstance(edge, dict) and gone in (edge.get("source"), edge.get("target")))
     ]
     return {**graph, "nodes": nodes[:-1], "edges": kept}
-
-
-async def store_run(db: Database, stored: Stored, number: int) -> None:
-    """Create a run and take it as far as its number says.
-
-    Raises:
-        ValidationError: the graph's texts can't be stored in a run's config.
-        WorkflowNotFoundError: somebody archived or deleted the workflow meanwhile.
-    """
-    run = await db.workflows.create_run(
-        stored.workflow.id,
-        workflow_version_id=stored.latest.id,
-        triggered_by=TRIGGERS[number % len(TRIGGERS)],
-        input_payload=_input(stored.source, number),
-        actor=ACTOR,
-        # Most runs go with the config of the version, some bring their own.
-        runnable_config={"run_name": f"{stored.source.handle} {number + 1}", "tags": ["rehearsal"]}
-        if number % 4 == 3
-        else None,
-    )
-    run = await _live(db, run, stored.source, number)
-    stored.new_runs += 1
-    if stored.fullest_run is None or len(run.audit_log) > len(stored.fullest_run.audit_log):
-        stored.fullest_run = run
-
-
-async def _live(db: Database, run: WorkflowRun, source: GraphFile, number: int) -> WorkflowRun:
-    fate = FATES[number % len(FATES)]
-    if fate is WorkflowRunStatus.PENDING:
-        return run
-    if fate is WorkflowRunStatus.CANCELLED:
-        return await db.workflows.mark_run_cancelled(
-            run.id, actor="ada", reason="Nobody waits for the answer any more."
-        )
-    run = await db.workflows.mark_run_started(run.id, actor="worker-1")
-    if fate is WorkflowRunStatus.FAILED:
-        step = (source.labels or ["model"])[-1]
-        return await db.workflows.mark_run_failed(
-            run.id, actor="worker-1", error=f"Step '{step}' timed out after 30 s"
-        )
-    if fate is WorkflowRunStatus.SUCCEEDED:
-        return await db.workflows.mark_run_succeeded(
-            run.id, actor="worker-1", output=_output(source, number)
-        )
-    return run
-
-
-def _input(source: GraphFile, number: int) -> dict[str, Any]:
-    questions = source.examples or list(QUESTIONS)
-    return {
-        "question": questions[number % len(questions)],
-        "customer": {
-            "id": 1000 + number,
-            "tier": TIERS[number % len(TIERS)],
-            "country": COUNTRIES[number % len(COUNTRIES)],
-        },
-        "priority": 1 + 2 * number % 5,
-    }
-
-
-def _output(source: GraphFile, number: int) -> dict[str, Any]:
-    steps = source.labels[:5]
-    return {
-        "answer": f"Done in {len(source.labels)} steps, the first of them: {', '.join(steps)}.",
-        "tokens": 180 + 37 * number,
-        "score": round(0.6 + 0.05 * (number % 8), 2),
-    }
 
 
 SKIPPABLE = (ValidationError, NotOursError, WorkflowNotFoundError)

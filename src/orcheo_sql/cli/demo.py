@@ -1,4 +1,4 @@
-"""``orcheo-sql demo``: the main job on real graphs, and a summary of what is stored and where."""
+"""``orcheo-sql demo``: the main jobs on real graphs, and a summary of what is stored and where."""
 
 from __future__ import annotations
 
@@ -55,12 +55,17 @@ def demo(
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")] = False,
 ) -> None:
-    """Store real agent-flow graphs, take runs through their life, search, filter, page, and show.
+    """Store real agent-flow graphs, start runs through triggers, work them off, search, and show.
 
-    Each graph becomes a workflow whose handle is the file's name. The command can be repeated:
-    a workflow that an earlier demo created gets a new version only if its graph has changed, and
-    some more runs. It uses the configured database (by default ~/.orcheo/orcheo.sqlite), leaves
-    what it stored there, and never touches a workflow that it did not create.
+    Each graph becomes a workflow whose handle is the file's name. Its runs are started by webhook,
+    schedule, listener, retry and by hand; a worker takes them from the outbox. At the end webhooks
+    are off, and schedules and listeners paused: nothing goes on by itself. The command can be
+    repeated: a workflow that an earlier demo created gets a new version only if its graph has
+    changed, and some more runs.
+
+    It uses the configured database (by default ~/.orcheo/orcheo.sqlite), leaves what it stored
+    there, and never touches a workflow that it did not create. Where others have schedules,
+    retries or runs for workers, it leaves these and the outbox alone.
 
     Exits with 1 when a file could not be used; the others are stored all the same.
     """
@@ -104,7 +109,9 @@ async def _demo(
     async with Database(settings, observer=observed.append) as db:
         since = db.now()
         with _progress(len(graphs.good)) as advance:
-            stored = await _store_all(db, graphs, runs, advance)
+            stored = await _store_all(db, graphs, advance)
+        with _progress(len(stored) * runs) as advance:
+            dispatched = await _dispatch(db, stored, graphs, runs, advance)
         found = await _look(db, stored, searches, since)
         [health, *_] = await db.health()
     from ._demo_report import Report, timings_of
@@ -121,27 +128,38 @@ async def _demo(
         timings=timings_of(observed),
         problems=_problems(graphs),
         next=_next(settings.location(Subsystem.WORKFLOWS), overrides),
+        **dispatched,
         **found,
     )
 
 
-async def _store_all(
-    db: Database, graphs: Graphs, runs: int, advance: Callable[[str], None]
-) -> list[Stored]:
+async def _store_all(db: Database, graphs: Graphs, advance: Callable[[str], None]) -> list[Stored]:
     """Store every graph that can be; note the others."""
-    from ._demo_store import SKIPPABLE, store_run, store_workflow
+    from ._demo_store import SKIPPABLE, store_workflow
 
     done: list[Stored] = []
     for position, source in enumerate(graphs.good):
         advance(source.handle)
         try:
-            stored = await store_workflow(db, source, with_draft=position % 2 == 0)
-            done.append(stored)
-            for number in range(runs):
-                await store_run(db, stored, number)
+            done.append(await store_workflow(db, source, with_draft=position % 2 == 0))
         except SKIPPABLE as error:
             graphs.refuse(source.file, str(error))
     return done
+
+
+async def _dispatch(
+    db: Database, stored: list[Stored], graphs: Graphs, runs: int, advance: Callable[[str], None]
+) -> dict[str, Any]:
+    """Start runs through triggers, and work them off; return what the report tells of both."""
+    from ._demo_neighbours import Neighbours
+    from ._demo_triggers import Triggers
+    from ._demo_worker import Worker
+
+    neighbours = Neighbours(db, stored)
+    worker = Worker(db, neighbours, advance)
+    triggers = Triggers(db, stored, worker=worker, neighbours=neighbours)
+    await triggers.dispatch(runs, graphs)
+    return {"triggers": triggers.lines, "outbox": worker.outbox}
 
 
 async def _look(
@@ -179,7 +197,8 @@ def _next(location: Location, overrides: dict[str, Any]) -> list[str]:
     if location.in_memory:
         return [show]
     where = f"ORCHEO_DATABASE_PATH={quote(str(location.path))} " if overrides else ""
-    lines = [f"{where}orcheo-sql health", show]
+    commands = ("health", "schedules list", "listeners list", "outbox list")
+    lines = [*(f"{where}orcheo-sql {command}" for command in commands), show]
     if location.path is not None:
         query = "SELECT handle, name, latest_version FROM workflows"
         lines.append(f"sqlite3 {quote(str(location.path))} '{query}'")
