@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import typer
 from tests.cli.conftest import Cli, child_environment, command, configure
+from tests.fixtures.databases import postgres_settings
 
 import orcheo_sql
 from orcheo_sql import cli as package
@@ -113,7 +114,7 @@ def test_wrong_dsn_is_a_wrong_setting(
 ) -> None:
     configure(
         monkeypatch,
-        {"repository_backend": "postgres", "postgres_dsn": "mysql://ada:hunter2@db.example/x"},
+        postgres_settings("mysql://ada:hunter2@db.example/x"),
     )
     done = cli(*args)
     assert done.status == 2
@@ -127,8 +128,7 @@ def test_unreachable_server(cli: Cli, monkeypatch: pytest.MonkeyPatch, args: lis
     configure(
         monkeypatch,
         {
-            "repository_backend": "postgres",
-            "postgres_dsn": "postgresql://ada:hunter2@127.0.0.1:1/orcheo",
+            **postgres_settings("postgresql://ada:hunter2@127.0.0.1:1/orcheo"),
             "postgres_connect_timeout_seconds": 0.2,
         },
     )

@@ -5,7 +5,9 @@ from typing import Any
 
 import pytest
 from tests.cli.conftest import Cli, configure
+from tests.fixtures.databases import postgres_settings
 
+from orcheo_sql._database import SUBSYSTEMS
 from orcheo_sql.cli import health as module
 
 
@@ -16,7 +18,7 @@ def test_healthy(cli: Cli, configured: dict[str, Any], dialect: str) -> None:
     [document] = cli("health", "--json").json
     assert document["ok"] is True
     assert document["dialect"] == dialect
-    assert document["parts"] == ["workflows"]
+    assert document["parts"] == [part.value for part in SUBSYSTEMS]
     assert document["schema_version"] >= 1
     assert document["latency_seconds"] > 0
     assert document["pool"]["size"] >= 1
@@ -32,7 +34,7 @@ def test_schema_behind(cli: Cli, unmigrated: dict[str, Any]) -> None:
 def test_missing_database(cli: Cli, monkeypatch: pytest.MonkeyPatch, postgres_server: Any) -> None:
     dsn = postgres_server.create_database()
     postgres_server.drop_database(dsn)
-    configure(monkeypatch, {"repository_backend": "postgres", "postgres_dsn": dsn})
+    configure(monkeypatch, postgres_settings(dsn))
     [document] = cli("health", "--json").json
     assert document["reachable"] is False
     assert "CREATE DATABASE" in document["error"]
@@ -52,7 +54,7 @@ def test_server_that_never_answers(cli: Cli, monkeypatch: pytest.MonkeyPatch) ->
         async with server:
             port = server.sockets[0].getsockname()[1]
             dsn = f"postgresql://ada:hunter2@127.0.0.1:{port}/orcheo"
-            configure(monkeypatch, {"repository_backend": "postgres", "postgres_dsn": dsn})
+            configure(monkeypatch, postgres_settings(dsn))
             [(_, found)] = await module._reports(0.2)
             return {"reachable": found.reachable, "error": found.error}
 

@@ -187,7 +187,9 @@ class _Walk:
                 for key, item in parts.items():
                     name = text_of(key)
                     self.take(name)
-                    is_hidden = self.redacts and is_secret_key(name) and not _is_no_secret(name, item)
+                    is_hidden = (
+                        self.redacts and is_secret_key(name) and not _is_no_secret(name, item)
+                    )
                     document[name] = REDACTED if is_hidden else self.value(item, depth + 1)
                 return document
             if isinstance(parts, _ARRAYS):
