@@ -1,0 +1,136 @@
+"""Samples of one operation and of its limits, taken in turns."""
+
+from __future__ import annotations
+
+import gc
+import math
+import time
+from dataclasses import dataclass, field
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+    from .._database import Database
+    from .capture import Shadow
+    from .raw import Raw
+
+WARM_UP = 10
+
+# What a call may take at most, as a multiple of the raw call (docs/performance.md).
+SINGLE_LIMIT = {"postgres": 1.25, "sqlite": 1.5}
+LIST_LIMIT = {"postgres": 1.5, "sqlite": 1.5}
+SIMPLE_P95_SECONDS = 0.1
+"""What 95 of 100 simple calls may take, at every size of the database."""
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One operation to measure.
+
+    `prepare` makes what a number of calls need, `call` is one of them with one of those.
+    """
+
+    name: str
+    prepare: Callable[[Database, int], Awaitable[Sequence[Any]]]
+    call: Callable[[Database, Any], Awaitable[Any]]
+    limit: Mapping[str, float] | None = field(default_factory=lambda: SINGLE_LIMIT)
+    """The largest ratio to the raw call that is fine, by dialect; None to only report it."""
+
+
+@dataclass
+class Samples:
+    """Seconds that calls took."""
+
+    name: str
+    seconds: list[float] = field(default_factory=list)
+
+    @property
+    def p50(self) -> float:
+        return median(self.seconds)
+
+    def percentile(self, percent: float) -> float:
+        """Return the smallest sample that so many percent do not exceed."""
+        ordered = sorted(self.seconds)
+        return ordered[max(0, math.ceil(len(ordered) * percent / 100) - 1)]
+
+    @property
+    def p95(self) -> float:
+        return self.percentile(95)
+
+    @property
+    def p99(self) -> float:
+        return self.percentile(99)
+
+
+@dataclass
+class Measured:
+    """An operation beside its limits."""
+
+    operation: Operation
+    dialect: str
+    ours: Samples
+    raws: list[Samples]
+
+    @property
+    def ratio(self) -> float:
+        """How long our median call takes, as a multiple of the first limit's."""
+        return self.ours.p50 / self.raws[0].p50
+
+    @property
+    def limit(self) -> float | None:
+        """The largest ratio that is fine."""
+        return self.operation.limit[self.dialect] if self.operation.limit else None
+
+    def misses(self) -> list[str]:
+        """Return what was promised and is not true."""
+        found = []
+        if self.limit is not None and self.ratio > self.limit:
+            found.append(f"takes {self.ratio:.2f} x {self.raws[0].name}, {self.limit:g} x are fine")
+        if self.ours.p95 > SIMPLE_P95_SECONDS:
+            found.append(f"p95 is {self.ours.p95 * 1000:.0f} ms, 100 ms are fine")
+        return found
+
+
+async def measure(
+    operation: Operation, database: Database, shadow: Shadow, raws: Sequence[Raw], calls: int
+) -> Measured:
+    """Take samples of our call and of each raw one in turns, so that what disturbs one disturbs all."""
+    each = calls + WARM_UP
+    prepared = list(await operation.prepare(database, each * (1 + len(raws))))
+    ours = prepared[:each]
+    captured = [
+        [
+            await shadow.first_call(lambda db, one=one: operation.call(db, one))  # type: ignore[misc]
+            for one in prepared[each * (n + 1) : each * (n + 2)]
+        ]
+        for n in range(len(raws))
+    ]
+    samples = [Samples("orcheo-sql"), *(Samples(raw.name) for raw in raws)]
+    clock = time.perf_counter
+    gc.collect()
+    gc.disable()
+    try:
+        for turn in range(each):
+            for who in _order(turn, len(samples)):
+                if who == 0:
+                    started = clock()
+                    await operation.call(database, ours[turn])
+                else:
+                    call = captured[who - 1][turn]
+                    run = raws[who - 1].run
+                    started = clock()
+                    await run(call)
+                taken = clock() - started
+                if turn >= WARM_UP:
+                    samples[who].seconds.append(taken)
+    finally:
+        gc.enable()
+    return Measured(operation, raws[0].dialect, samples[0], samples[1:])
+
+
+def _order(turn: int, count: int) -> list[int]:
+    """Return who comes first this time: each follows each other one equally often."""
+    shifted = [(n + turn) % count for n in range(count)]
+    return shifted if (turn // count) % 2 else shifted[::-1]
