@@ -13,6 +13,7 @@ from orcheo_sql._errors import ContractMismatchError, DecodeError, OrcheoSqlErro
 from orcheo_sql.codecs.rows import Kind, check_columns, columns_of, kind_of, strip_optional
 
 from .analysis import coalesced, null_tested, result_items
+from .effects import Effects
 from .findings import Finding, of_error
 from .sqltext import code, tag_line
 
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from .samples import Samples
     from .schema import Schema
 
+CONFLICT = "conflict"
+"""The trial that has to be refused."""
 BASE = ""
 """The variant in which no optional filter is set."""
 
@@ -41,6 +44,7 @@ class Proof:
     """Result columns by query."""
     answers: dict[tuple[str, str], Any] = field(default_factory=dict)
     """What came back, by query and variant."""
+    effects: Effects = field(default_factory=Effects)
 
     def report(self, query: Query, message: str, *, line: int | None = None) -> None:
         """Add a finding about a query, at its name unless a line is given."""
@@ -98,17 +102,31 @@ class Trials:
         """Yield the arguments of each trial with a name for it.
 
         A query that reads runs without its optional filters, then with each of them alone. One that writes gets every
-        argument, then none of those that may be left out.
+        argument, then none of those that may be left out. The trials that samples name come last.
         """
         optional = [p for p in query.parameters if p in self.optional.get(query.qualified_name, ())]
         if query.writes:
             yield BASE, self._arguments(query, ())
             if optional:
                 yield "nothing optional", self._arguments(query, optional)
-            return
-        yield BASE, self._arguments(query, optional)
-        for name in optional:
-            yield name, self._arguments(query, [o for o in optional if o != name])
+        else:
+            yield BASE, self._arguments(query, optional)
+            for name in optional:
+                yield name, self._arguments(query, [o for o in optional if o != name])
+        for trial in sorted(self.samples.trials(query).keys() - {CONFLICT}):
+            arguments = self.named(query, trial)
+            if arguments is not None:
+                yield trial, arguments
+
+    def named(self, query: Query, trial: str) -> dict[str, Any] | None:
+        """Return the arguments of a trial that samples name, or None."""
+        given = self.samples.trials(query).get(trial)
+        if given is None:
+            return None
+        names = self.optional.get(query.qualified_name, ())
+        without = () if query.writes else [n for n in names if n not in given]
+        types = self.types.get(query.qualified_name, {})
+        return self.samples.arguments(query, types, without=without, given=given)
 
     def _arguments(self, query: Query, without: Collection[str]) -> dict[str, Any]:
         types = self.types.get(query.qualified_name, {})

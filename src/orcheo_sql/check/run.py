@@ -13,6 +13,7 @@ from orcheo_sql._errors import OrcheoSqlError, QueryError
 from . import conventions, query_types
 from .calls import check_calls, python_files
 from .docs import docs_folder, stale
+from .effects import compare_effects
 from .findings import Finding, in_order, of_error
 from .overrides import read_overrides
 from .proof import Proof, Trials, compare_proofs, empty_answers, optional_parameters
@@ -181,6 +182,7 @@ class _Check:
                 sqlite.schema, postgres.schema, places["sqlite"], places["postgres"]
             )
             self.findings += compare_proofs(sqlite, postgres, self.trees["postgres"].queries)
+            self.findings += compare_effects(sqlite, postgres, self.trees["postgres"].queries)
         if self.options.docs is not None and not self._is_broken():
             from .queries_page import render_queries_page
 
