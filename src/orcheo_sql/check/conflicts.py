@@ -55,9 +55,7 @@ def check_conflict(
         return
     known = _index(proof, rule.name)
     if known is not None and _goes_round(query, *known):
-        proof.report(
-            query, f"ON CONFLICT takes the place of {rule.name} (tag Conflict)", line=line
-        )
+        proof.report(query, f"ON CONFLICT takes the place of {rule.name} (tag Conflict)", line=line)
     if rule.in_a_race:
         if known is None or not known[1].unique:
             proof.report(query, f"no unique index is named {rule.name} (tag Conflict)", line=line)
@@ -75,17 +73,19 @@ def check_conflict(
             line=line,
         )
         return
-    error = attempt(query, arguments)
-    if error is None:
+    refusal = attempt(query, arguments)
+    if refusal is None:
         proof.report(
             query, f"{rule.name} does not refuse it with the samples of {CONFLICT}", line=line
         )
-    elif not isinstance(error, UniqueViolationError) or error.constraint not in (
+    elif not isinstance(refusal, UniqueViolationError) or refusal.constraint not in (
         rule.name,
         *_names(known),
     ):
         proof.report(
-            query, f"{rule.name} should refuse it with the samples of {CONFLICT}: {error}", line=line
+            query,
+            f"{rule.name} should refuse it with the samples of {CONFLICT}: {refusal}",
+            line=line,
         )
 
 

@@ -46,7 +46,9 @@ _SERIAL = re.compile(r"(?:small|big)?serial[248]?")
 _SMALL_IDENTITY = frozenset({"int", "integer", "int4", "smallint", "int2"})
 
 
-_LOCK = re.compile(r"FOR (NO KEY UPDATE|UPDATE|KEY SHARE|SHARE)\b(?: OF \w+(?:, \w+)*)?( SKIP LOCKED| NOWAIT)?")
+_LOCK = re.compile(
+    r"FOR (NO KEY UPDATE|UPDATE|KEY SHARE|SHARE)\b(?: OF \w+(?:, \w+)*)?( SKIP LOCKED| NOWAIT)?"
+)
 
 
 def check_queries(queries: Sequence[Query]) -> Iterator[Finding]:

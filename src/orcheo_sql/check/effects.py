@@ -121,7 +121,9 @@ def compare_effects(
             if difference:
                 query = queries[name]
                 given = f" with {variant}" if variant else ""
-                message = f"{query.name}: the databases are left with other rows{given}: {difference}"
+                message = (
+                    f"{query.name}: the databases are left with other rows{given}: {difference}"
+                )
                 yield Finding(query.path, query.line, f"{message}; write the same on both")
 
 

@@ -196,10 +196,11 @@ def wanted_types(query: Query, columns: Sequence[str]) -> dict[str, Any]:
 def target(query: Query, column: str) -> str:
     """Name what a column fills: ``WorkflowRun.error``, or the scalar."""
     name = query.tags.get("Returns", "")
-    return f"{name}.{column}" if _is_struct(query) else name
+    return f"{name}.{column}" if is_struct(query) else name
 
 
-def _is_struct(query: Query) -> bool:
+def is_struct(query: Query) -> bool:
+    """Whether its rows fill a struct, not a single value."""
     return query.returns is not None and issubclass(query.returns, msgspec.Struct)
 
 
@@ -326,66 +327,3 @@ def check_tags(proof: Proof, query: Query) -> None:
         if proof.schema.index(tag.name) is None and tag.name not in proof.schema.virtual:
             line = tag_line(query, "Index")
             proof.report(query, f"no index is named {tag.name} (tag Index)", line=line)
-
-
-def empty_answers(proof: Proof, queries: Mapping[str, Query]) -> Iterator[Finding]:
-    """Yield queries that found nothing: without a row nothing is known of the values in it."""
-    for (name, variant), answer in proof.answers.items():
-        query = queries[name]
-        if variant == BASE and query.shape != "count" and answer in (None, []):
-            message = (
-                f"{query.name}: no row for the sample arguments, so its values are not proved; name better ones in the "
-                f"seeds: -- sample: {query.name}.{next(iter(query.parameters), 'parameter')} = ..."
-            )
-            yield Finding(query.path, query.line, message)
-
-
-def compare_proofs(
-    sqlite: Proof, postgres: Proof, queries: Mapping[str, Query]
-) -> Iterator[Finding]:
-    """Yield queries whose twins give other columns, or another answer to the same arguments on the same data."""
-    for name, query in queries.items():
-        ours, theirs = postgres.columns.get(name), sqlite.columns.get(name)
-        if ours is None or theirs is None or not _is_struct(query):
-            continue
-        if ours != theirs:
-            yield Finding(
-                query.path,
-                query.line,
-                f"{query.name}: result columns are {', '.join(ours)}; on SQLite {', '.join(theirs)}",
-            )
-    for (name, variant), answer in postgres.answers.items():
-        other = sqlite.answers.get((name, variant), answer)
-        if other != answer:
-            query = queries[name]
-            given = f" with {variant}" if variant else ""
-            what = _first_difference(answer, other)
-            yield Finding(
-                query.path,
-                query.line,
-                f"{query.name}: the databases answer differently{given}: {what}",
-            )
-
-
-def _first_difference(answer: Any, other: Any) -> str:
-    """Say in short where two answers differ; the data is made up, so values may be shown."""
-    if isinstance(answer, list) is not isinstance(other, list):
-        forms = ("rows" if isinstance(each, list) else "one row" for each in (answer, other))
-        return "PostgreSQL {}, SQLite {}".format(*forms)
-    ours = answer if isinstance(answer, list) else [answer]
-    theirs = other if isinstance(other, list) else [other]
-    if len(ours) != len(theirs):
-        return f"PostgreSQL {len(ours)} rows, SQLite {len(theirs)}"
-    number, mine, twin = next(
-        (i, a, b) for i, (a, b) in enumerate(zip(ours, theirs, strict=True), 1) if a != b
-    )
-    for name in getattr(mine, "__struct_fields__", ()) if type(mine) is type(twin) else ():
-        if getattr(mine, name) != getattr(twin, name):
-            values = _short(getattr(mine, name)), _short(getattr(twin, name))
-            return f"row {number}, {name}: PostgreSQL {values[0]}, SQLite {values[1]}"
-    return f"row {number}: PostgreSQL {_short(mine)}, SQLite {_short(twin)}"
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else f"{text[:77]}..."

@@ -31,7 +31,9 @@ if TYPE_CHECKING:
     from orcheo_sql._catalog import Query
 
 SEARCH = "search"
-_LINE = re.compile(r"^--\s*sample:\s*(?:(?P<query>\w+(?:/\w+)?)\.)?(?P<name>\w+)\s*=\s*(?P<value>.+)$")
+_LINE = re.compile(
+    r"^--\s*sample:\s*(?:(?P<query>\w+(?:/\w+)?)\.)?(?P<name>\w+)\s*=\s*(?P<value>.+)$"
+)
 _EVENT = {"actor": "ada", "action": "checked", "at": "2026-01-02T03:04:05.000006Z", "metadata": {}}
 _NOW = "2026-01-02T03:04:05.000006Z"
 _HIGH, _LOW = "ffffffff-ffff-ffff-ffff-ffffffffffff", "00000000-0000-0000-0000-000000000000"

@@ -203,7 +203,13 @@ def read_postgres(connection: psycopg.Connection[Any]) -> Schema:
     for table, name, method, unique, condition, columns, primary in rows(_POSTGRES_INDEXES):
         if table in tables:
             tables[table].indexes[name] = Index(
-                name, tuple(columns), unique, condition is not None, method, condition or "", primary
+                name,
+                tuple(columns),
+                unique,
+                condition is not None,
+                method,
+                condition or "",
+                primary,
             )
             if primary:
                 tables[table].key = tuple(columns)

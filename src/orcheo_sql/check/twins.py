@@ -1,7 +1,7 @@
 """Compare a query with its twin in the other dialect, beyond what the two dialects always write differently.
 
-Both texts are brought to one form by the table of docs/dialects.md: casts that keep the value away, ``json_insert(x, '$[#]', y)`` is
-``x || y``, and so on. What differs then needs a `Differs:` tag that says why.
+Both texts are brought to one form by the table of docs/dialects.md: casts that keep the value are left out,
+``json_insert(x, '$[#]', y)`` is ``x || y``, and so on. What differs then needs a `Differs:` tag that says why.
 """
 
 from __future__ import annotations
@@ -86,7 +86,10 @@ def _keeps_value(found: Sequence[Token], index: int) -> bool:
         return False
     return words[:1] in _SAME or (
         words[:1] in _SAME_IF_GIVEN
-        and (found[index - 1].kind in ("parameter", "number", "string") or found[index - 1].key == "null")
+        and (
+            found[index - 1].kind in ("parameter", "number", "string")
+            or found[index - 1].key == "null"
+        )
         and index > 0
     )
 

@@ -186,7 +186,7 @@ WITH expired AS MATERIALIZED (
     SELECT workflow_id, digest
     FROM webhook_signatures
     WHERE expires_at <= :now
-    ORDER BY expires_at
+    ORDER BY expires_at, workflow_id, digest
     LIMIT :limit
     FOR UPDATE SKIP LOCKED
 )

@@ -162,6 +162,6 @@ WHERE (workflow_id, digest) IN (
     SELECT workflow_id, digest
     FROM webhook_signatures
     WHERE expires_at <= :now
-    ORDER BY expires_at
+    ORDER BY expires_at, workflow_id, digest
     LIMIT :limit
 );
