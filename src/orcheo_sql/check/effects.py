@@ -47,6 +47,11 @@ class Change:
     complete: bool
 
 
+def names_of(columns: Sequence[str], prefix: str = "") -> str:
+    """Write columns as a list, quoted: a column may have a keyword's name."""
+    return ", ".join(f'{prefix}"{c}"' for c in columns)
+
+
 class Recorder(ABC):
     """Notes which rows are touched while it is entered, on one connection."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -69,9 +69,11 @@ def prove_postgres(
 ) -> Proof:
     """Try each query and return what was found; the types of its parameters are left in `trials`."""
     prover = PostgresProver(connection)
-    with PostgresRecorder(connection, prover.proof.schema) as recorder:
+    wanted = list(queries)
+    writes = any(q.writes for q in wanted)
+    with PostgresRecorder(connection, prover.proof.schema) if writes else nullcontext() as recorder:
         prover.recorder = recorder
-        for query in queries:
+        for query in wanted:
             prover.prove(query, trials)
     return prover.proof
 

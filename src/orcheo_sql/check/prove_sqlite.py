@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from orcheo_sql.engines.base import CompiledQuery, Rows
@@ -59,7 +59,8 @@ def prove_sqlite(raw: sqlite3.Connection, queries: Iterable[Query], trials: Tria
     for query in sound:
         prover.explain_all(query, trials, " after ANALYZE")
     # Only now: a plan would show the triggers of the recorder too.
-    with SqliteRecorder(raw, prover.proof.schema) as recorder:
+    writes = any(q.writes for q in sound)
+    with SqliteRecorder(raw, prover.proof.schema) if writes else nullcontext() as recorder:
         for query in sound:
             prover.run(query, trials, recorder)
             check_conflict(prover.proof, query, trials, prover.attempt)
@@ -125,21 +126,21 @@ class SqliteProver:
             return translate(error, query=query.name)
         return None
 
-    def run(self, query: Query, trials: Trials, recorder: SqliteRecorder) -> None:
+    def run(self, query: Query, trials: Trials, recorder: SqliteRecorder | None) -> None:
         """Run a query in all its variants, take each back, and check what came."""
         compiled = CompiledQuery(query)
         for variant, arguments in self.proof.trials(query, trials):
             try:
                 with self._rolled_back():
                     answer = run_statements(self._raw, compiled, compiled.bind(arguments))
-                    touched = recorder.touched() if query.writes else {}
+                    touched = recorder.touched() if recorder and query.writes else {}
             except sqlite3.Error as error:
                 with_what = f" and {variant}" if variant else ""
                 self.proof.fail(
                     query, f"fails with the sample arguments{with_what}: {one_line(error)}"
                 )
                 return
-            if query.writes:
+            if recorder and query.writes:
                 self.proof.effects.of[query.qualified_name, variant] = recorder.changes(touched)
             self._columns(query, answer)
             check_answer(self.proof, query, compiled, variant, answer)

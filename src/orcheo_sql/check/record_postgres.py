@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .effects import Key, Recorder, Row
+from .effects import Key, Recorder, Row, names_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,23 +45,25 @@ class PostgresRecorder(Recorder):
         with self._connection.transaction():
             self._run(_FUNCTION)
             for table, key in self.keys.items():
-                columns = ", ".join(key)
+                columns = names_of(key)
                 self._run(
-                    f"CREATE TEMP TABLE {_LOG}{table} AS SELECT {columns} FROM {table} WITH NO DATA"
+                    f'CREATE TEMP TABLE {_LOG}{table} AS SELECT {columns} FROM "{table}" WITH NO DATA'
                 )
                 for event, rows in _ROWS.items():
                     self._run(
-                        f"CREATE TRIGGER {_LOG}{event.lower()} AFTER {event} ON {table} "
+                        f'CREATE TRIGGER {_LOG}{event.lower()} AFTER {event} ON "{table}" '
                         f"REFERENCING {rows} FOR EACH STATEMENT "
                         f"EXECUTE FUNCTION pg_temp.{_LOG}note('{_LOG}{table}', '{columns}')"
                     )
         return self
 
     def __exit__(self, *exc: object) -> None:
+        if self._connection.closed:
+            return
         with self._connection.transaction():
             for table in self.keys:
                 for event in _ROWS:
-                    self._run(f"DROP TRIGGER {_LOG}{event.lower()} ON {table}")
+                    self._run(f'DROP TRIGGER {_LOG}{event.lower()} ON "{table}"')
                 self._run(f"DROP TABLE pg_temp.{_LOG}{table}")
             self._run(f"DROP FUNCTION pg_temp.{_LOG}note()")
 
@@ -74,8 +76,8 @@ class PostgresRecorder(Recorder):
 
     def first_keys(self, table: str, limit: int) -> list[Key]:
         """Return the keys of touched rows, each once, in the order of their texts."""
-        columns = ", ".join(self.keys[table])
-        order = ", ".join(f'{c}::text COLLATE "C"' for c in self.keys[table])
+        columns = names_of(self.keys[table])
+        order = ", ".join(f'"{c}"::text COLLATE "C"' for c in self.keys[table])
         return self._run(
             f"SELECT {columns} FROM (SELECT DISTINCT {columns} FROM pg_temp.{_LOG}{table}) AS touched "
             f"ORDER BY {order} LIMIT {limit}"
@@ -86,10 +88,11 @@ class PostgresRecorder(Recorder):
         columns, key = self.tables[table].columns, self.keys[table]
         names = [c.name for c in columns.values() if not c.generated]
         arrays = ", ".join(f"${i}::{columns[c].type}[]" for i, c in enumerate(key, 1))
-        same = " AND ".join(f"t.{c} = k.k{i}" for i, c in enumerate(key, 1))
+        same = " AND ".join(f't."{c}" = k.k{i}' for i, c in enumerate(key, 1))
+        given = ", ".join(f"k{i}" for i in range(1, len(key) + 1))
         rows = self._run(
-            f"SELECT {', '.join(f't.{n}' for n in names)} FROM {table} AS t "
-            f"INNER JOIN unnest({arrays}) AS k ({', '.join(f'k{i}' for i in range(1, len(key) + 1))}) ON {same}",
+            f'SELECT {names_of(names, "t.")} FROM "{table}" AS t '
+            f"INNER JOIN unnest({arrays}) AS k ({given}) ON {same}",
             [[k[i] for k in keys] for i in range(len(key))],
         )
         found = [dict(zip(names, row, strict=True)) for row in rows]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .effects import Key, Recorder, Row
+from .effects import Key, Recorder, Row, names_of
 
 if TYPE_CHECKING:
     import sqlite3
@@ -24,14 +24,14 @@ class SqliteRecorder(Recorder):
 
     def __enter__(self) -> SqliteRecorder:
         for table, key in self.keys.items():
-            columns = ", ".join(key)
+            columns = names_of(key)
             self._raw.execute(f"CREATE TEMP TABLE {_LOG}{table} ({columns})")
-            new, old = (", ".join(f"{row}.{c}" for c in key) for row in ("NEW", "OLD"))
+            new, old = names_of(key, "NEW."), names_of(key, "OLD.")
             for event, rows in (("INSERT", [new]), ("DELETE", [old]), ("UPDATE", [old, new])):
                 notes = "".join(f"INSERT INTO {_LOG}{table} VALUES ({row}); " for row in rows)
                 self._raw.execute(
                     f"CREATE TEMP TRIGGER {_LOG}{table}_{event.lower()} "
-                    f"AFTER {event} ON main.{table} BEGIN {notes}END"
+                    f'AFTER {event} ON main."{table}" BEGIN {notes}END'
                 )
         return self
 
@@ -50,16 +50,16 @@ class SqliteRecorder(Recorder):
 
     def first_keys(self, table: str, limit: int) -> list[Key]:
         """Return the keys of touched rows, each once, in the order of their texts."""
-        columns = ", ".join(self.keys[table])
-        order = ", ".join(f"CAST({c} AS TEXT)" for c in self.keys[table])
+        columns = names_of(self.keys[table])
+        order = ", ".join(f'CAST("{c}" AS TEXT)' for c in self.keys[table])
         sql = f"SELECT DISTINCT {columns} FROM temp.{_LOG}{table} ORDER BY {order} LIMIT {limit}"
         return list(self._raw.execute(sql))
 
     def read(self, table: str, keys: Sequence[Key]) -> dict[Key, Row]:
         """Return the rows with these keys, as they are."""
         names = [c.name for c in self.tables[table].columns.values() if not c.generated]
-        where = " AND ".join(f"{c} = ?" for c in self.keys[table])
-        sql = f"SELECT {', '.join(names)} FROM main.{table} WHERE {where}"
+        where = " AND ".join(f'"{c}" = ?' for c in self.keys[table])
+        sql = f'SELECT {names_of(names)} FROM main."{table}" WHERE {where}'
         found = {}
         for key in keys:
             row = self._raw.execute(sql, key).fetchone()
