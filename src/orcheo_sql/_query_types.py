@@ -186,7 +186,7 @@ class History(Protocol):
     async def append_step(
         self, *, execution_id: str, payload: Json, search_text: str | None, now: datetime
     ) -> RunHistoryStep | None:
-        """Append a step under the next index, whatever the status; no row when there is no such history."""
+        """Append a step under the next index, whatever the status; no row when there is no such history. Those who append to one execution take turns at its row."""
         ...
 
     async def list_steps(

@@ -13,6 +13,8 @@
 -- sample: scheduled_for = "2026-03-02T00:00:00.000000Z"
 -- sample: next_fire_at = "2026-03-03T00:00:00.000000Z"
 -- sample: get_schedule.workflow_id = "00000001-0000-4000-8000-000000000002"
+-- sample: pass_occurrence.workflow_id = "00000001-0000-4000-8000-000000000102"
+-- sample: pass_occurrence.scheduled_for = "2025-02-01T04:16:00.000000Z"
 -- sample: put_cron_trigger.workflow_id = "00000001-0000-4000-8000-000000000002"
 -- sample: delete_cron_trigger.workflow_id = "00000001-0000-4000-8000-000000000002"
 -- sample: pause_schedule.workflow_id = "00000001-0000-4000-8000-000000000002"

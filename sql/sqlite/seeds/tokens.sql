@@ -12,6 +12,9 @@
 -- sample: update_token.identifier = "token-000043"
 -- sample: revoke_token.identifier = "token-000043"
 -- sample: successor = "token-next"
+-- sample: insert_token/conflict.identifier = "token-000042"
+-- sample: update_token/conflict.secret_hash = "00000000000000000000000000000000000000000000000000000000000003e8"
+-- sample: rotate_token/conflict.successor = "token-000042"
 -- sample: status = "active"
 -- sample: scopes = ["workflows:read"]
 -- sample: workspace_ids = []

@@ -74,7 +74,7 @@ RETURNING
 -- name: mark_best_checkpoint(id)^
 -- Make a checkpoint the best of its workflow; the one that was, is it no more.
 -- Returns: AgentensorCheckpoint
--- Conflict: fk_agentensor_workflows__best when the checkpoint is being deleted.
+-- Conflict: fk_agentensor_workflows__best in a race, when the checkpoint is being deleted.
 -- Differs: SQLite names the row of the workflow by a subquery, PostgreSQL joins it.
 UPDATE agentensor_workflows AS w
 SET best_version = c.config_version
@@ -87,7 +87,7 @@ RETURNING
 -- name: prune_checkpoints(workflow_id, keep_last, limit)!
 -- Delete up to :limit of a workflow's checkpoints, oldest first: neither the newest :keep_last nor the best.
 -- Index: agentensor_checkpoints_pkey
--- Locks: the row of the workflow, so that the best one does not change meanwhile.
+-- Locks: FOR UPDATE: the row of the workflow, so that the best one does not change meanwhile.
 -- Differs: SQLite has one writer, so it needs no lock.
 WITH head AS (
     SELECT workflow_id, best_version FROM agentensor_workflows WHERE workflow_id = :workflow_id FOR UPDATE

@@ -106,7 +106,7 @@ WHERE workflow_id = :workflow_id AND revision = :revision;
 -- occurrence has had its run, or the workflow is archived.
 -- Returns: WorkflowRun
 -- Null: next_fire_at (it will never fire again)
--- Locks: the workflow against being archived until the run is committed.
+-- Locks: FOR KEY SHARE: the workflow against being archived until the run is committed.
 -- Differs: SQLite writes each table with a statement of its own, PostgreSQL in CTEs.
 WITH eligible AS (
     SELECT w.id AS workflow_id, v.id AS workflow_version_id, v.default_run_config, v.default_run_text

@@ -18,7 +18,7 @@ WHERE w.id = :workflow_id;
 -- Give a workflow its next retry policy and record that in the workflow. Runs that exist keep theirs.
 -- No row when the workflow is missing, or has this policy already.
 -- Returns: UUID
--- Conflict: retry_policies_pkey when another one is put at the same time.
+-- Conflict: retry_policies_pkey in a race, when another one is put at the same time.
 -- Differs: SQLite writes the two rows with two statements, PostgreSQL in a CTE.
 WITH put AS (
     INSERT INTO retry_policies (workflow_id, number, config, created_at)
@@ -124,7 +124,7 @@ WHERE first_run_id = :first_run_id AND retry_number = :retry_number AND status =
 -- its schedule has changed: a run of it that forbids overlap may have begun.
 -- Returns: WorkflowRun
 -- Null: schedule_revision (its schedule allows overlap, or it has none)
--- Locks: the workflow against being archived until the run is committed.
+-- Locks: FOR KEY SHARE: the workflow against being archived until the run is committed.
 -- Differs: SQLite writes each table with a statement of its own, PostgreSQL in CTEs.
 WITH eligible AS (
     SELECT

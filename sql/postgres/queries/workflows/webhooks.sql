@@ -63,7 +63,8 @@ RETURNING id;
 -- No row when the webhook has another revision, the signature was seen, no place is free, or the workflow is archived.
 -- Returns: WorkflowRun
 -- Null: digest, signature_expires_at, slot_limit, counted_from
--- Locks: the workflow against being archived until the run is committed; calls do not wait for each other.
+-- Locks: FOR KEY SHARE: the workflow against being archived until the run is committed. FOR UPDATE SKIP LOCKED: the
+-- place; calls do not wait for each other.
 -- Differs: SQLite writes each table with a statement of its own, PostgreSQL in CTEs.
 WITH eligible AS (
     SELECT w.id AS workflow_id, v.id AS workflow_version_id, v.default_run_config, v.default_run_text
@@ -179,12 +180,13 @@ WHERE t.workflow_id = :workflow_id;
 -- name: prune_webhook_signatures(now, limit)!
 -- Forget up to :limit signatures that have expired.
 -- Index: ix_webhook_signatures__expires
+-- Locks: FOR UPDATE SKIP LOCKED: two that prune at once take different rows.
 -- Differs: SQLite has one writer; on PostgreSQL, two that prune at once take different rows.
 WITH expired AS MATERIALIZED (
     SELECT workflow_id, digest
     FROM webhook_signatures
     WHERE expires_at <= :now
-    ORDER BY expires_at
+    ORDER BY expires_at, workflow_id, digest
     LIMIT :limit
     FOR UPDATE SKIP LOCKED
 )

@@ -18,7 +18,7 @@ WHERE w.id = :workflow_id;
 -- Give a workflow its next retry policy and record that in the workflow. Runs that exist keep theirs.
 -- No row when the workflow is missing, or has this policy already.
 -- Returns: UUID
--- Conflict: sqlite_autoindex_retry_policies_1 when another one is put at the same time.
+-- Conflict: sqlite_autoindex_retry_policies_1 in a race, when another one is put at the same time.
 -- Differs: SQLite writes the two rows with two statements, PostgreSQL in a CTE.
 INSERT INTO retry_policies (workflow_id, number, config, created_at)
 SELECT
@@ -118,7 +118,6 @@ WHERE first_run_id = :first_run_id AND retry_number = :retry_number AND status =
 -- its schedule has changed: a run of it that forbids overlap may have begun.
 -- Returns: WorkflowRun
 -- Null: schedule_revision (its schedule allows overlap, or it has none)
--- Locks: the workflow against being archived until the run is committed.
 -- Differs: SQLite writes each table with a statement of its own, PostgreSQL in CTEs.
 INSERT INTO workflow_runs (
     id, workflow_id, workflow_version_id, status, triggered_by, created_at, updated_at, audit_log, retry_policy,

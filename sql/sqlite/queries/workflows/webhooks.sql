@@ -56,7 +56,6 @@ WHERE id = :workflow_id;
 -- No row when the webhook has another revision, the signature was seen, no place is free, or the workflow is archived.
 -- Returns: WorkflowRun
 -- Null: digest, signature_expires_at, slot_limit, counted_from
--- Locks: the workflow against being archived until the run is committed; calls do not wait for each other.
 -- Differs: SQLite writes each table with a statement of its own, PostgreSQL in CTEs.
 INSERT INTO workflow_runs (
     id, workflow_id, workflow_version_id, status, triggered_by, created_at, updated_at, audit_log, retry_policy,
@@ -163,6 +162,6 @@ WHERE (workflow_id, digest) IN (
     SELECT workflow_id, digest
     FROM webhook_signatures
     WHERE expires_at <= :now
-    ORDER BY expires_at
+    ORDER BY expires_at, workflow_id, digest
     LIMIT :limit
 );
