@@ -383,6 +383,10 @@ class Tokens(Protocol):
         """End a token for good; no row when it is missing, or revoked already: then the first time and reason stay."""
         ...
 
+    async def renew_hash(self, *, identifier: str, secret_hash: str, renewed: str) -> int:
+        """Put another hash of the same token in the place of one, unless that was changed meanwhile."""
+        ...
+
     async def delete_token(self, *, identifier: str) -> int:
         """Delete a token; its log stays."""
         ...

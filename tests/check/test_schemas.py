@@ -114,7 +114,8 @@ def test_constraints_and_types(tree: Tree, check_anew: Checker) -> None:
 def test_rules_that_let_a_write_pass(tree: Tree, check_anew: Checker) -> None:
     tree.edit(f"postgres/{FIRST}", 'handle text COLLATE "C"', "handle text")
     ignored = tree.edit(f"sqlite/{FIRST}", "RAISE(ABORT, 'uq_workflows__handle')", "RAISE(IGNORE)")
-    later = "migrations/0003_more.sql"
+    number = len(list((tree.root / "sqlite" / "migrations").glob("*.sql"))) + 1
+    later = f"migrations/{number:04d}_more.sql"
     for dialect in ("sqlite", "postgres"):
         (tree.root / dialect / later).write_text(
             "CREATE TABLE IF NOT EXISTS audit_records (\n    x text\n);\n\nCREATE TABLE loose (\n    x text\n)"

@@ -9,7 +9,7 @@
 -- Differs: SQLite counts, inserts and indexes with statements of their own, PostgreSQL in CTEs.
 WITH h AS (
     UPDATE run_history
-    SET step_count = step_count + 1, trace_last_span_at = :now
+    SET step_count = step_count + 1, trace_last_span_at = greatest(trace_last_span_at, :now)
     WHERE execution_id = :execution_id
     RETURNING execution_id, step_count
 ),

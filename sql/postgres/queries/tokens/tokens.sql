@@ -153,6 +153,11 @@ SELECT
     revocation_reason, rotated_to, last_used_at, use_count
 FROM revoked;
 
+-- name: renew_hash(identifier, secret_hash, renewed)!
+-- Put another hash of the same token in the place of one, unless that was changed meanwhile.
+-- Conflict: uq_service_tokens__secret_hash when another token has it.
+UPDATE service_tokens SET secret_hash = :renewed WHERE identifier = :identifier AND secret_hash = :secret_hash;
+
 -- name: delete_token(identifier)!
 -- Delete a token; its log stays.
 -- Index: service_tokens_pkey

@@ -67,7 +67,6 @@ RETURNING
 -- name: mark_best_checkpoint(id)^
 -- Make a checkpoint the best of its workflow; the one that was, is it no more.
 -- Returns: AgentensorCheckpoint
--- Conflict: fk_agentensor_workflows__best in a race, when the checkpoint is being deleted.
 -- Differs: SQLite names the row of the workflow by a subquery, PostgreSQL joins it.
 UPDATE agentensor_workflows
 SET best_version = (SELECT c.config_version FROM agentensor_checkpoints AS c WHERE c.id = :id)

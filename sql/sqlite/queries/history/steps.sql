@@ -8,7 +8,7 @@
 -- Null: search_text (steps are not searched)
 -- Differs: SQLite counts, inserts and indexes with statements of their own, PostgreSQL in CTEs.
 UPDATE run_history
-SET step_count = step_count + 1, trace_last_span_at = :now
+SET step_count = step_count + 1, trace_last_span_at = max(coalesce(trace_last_span_at, :now), :now)
 WHERE execution_id = :execution_id
 RETURNING step_count - 1 AS "index", :now AS at, :payload AS payload;
 

@@ -128,6 +128,11 @@ RETURNING
 INSERT INTO service_token_audit (token_id, action, actor, timestamp, details)
 VALUES (:identifier, 'revoked', :actor, :now, :details);
 
+-- name: renew_hash(identifier, secret_hash, renewed)!
+-- Put another hash of the same token in the place of one, unless that was changed meanwhile.
+-- Conflict: sqlite_autoindex_service_tokens_2 when another token has it.
+UPDATE service_tokens SET secret_hash = :renewed WHERE identifier = :identifier AND secret_hash = :secret_hash;
+
 -- name: delete_token(identifier)!
 -- Delete a token; its log stays.
 -- Index: sqlite_autoindex_service_tokens_1
