@@ -54,9 +54,23 @@ class Model(Workflows):
         if version is None or version["workflow_id"] != workflow_id:
             raise Refused("WorkflowVersionNotFoundError", str(workflow_version_id))
         config = merged_config(version["runnable_config"], runnable_config or None)
-        run_id = self.new_id()
+        return self._add_run(version, triggered_by, payload, actor, config)
+
+    def _add_run(
+        self,
+        version: Row,
+        triggered_by: str,
+        payload: Row,
+        actor: str,
+        config: Row | None = None,
+        run_id: UUID | None = None,
+    ) -> Row:
+        """Add a pending run; without a config it has its version's."""
+        if config is None:
+            config = merged_config(version["runnable_config"], None)
+        run_id = run_id or self.new_id()
         row = {
-            "workflow_version_id": workflow_version_id,
+            "workflow_version_id": version["id"],
             "status": "pending",
             "triggered_by": triggered_by,
             "input_payload": payload,

@@ -1,7 +1,8 @@
 -- Schedules of 1900 of the workflows, a few of them due at any time; every 13th is paused, every 17th set aside. Ids
 -- count: 00000008-… schedules. Every 50th run is one of its workflow's schedule.
 
--- sample: schedule_id = "00000008-0000-4000-8000-00000000ffff"
+-- sample: schedule_id = "00000008-0000-4000-8000-000000000001"
+-- sample: put_cron_trigger.schedule_id = "00000008-0000-4000-8000-00000000ffff"
 -- sample: config = {"expression": "0 9 * * *"}
 -- sample: allow_overlapping = true
 -- sample: unseen = "0001-01-01T00:00:00.000000Z"

@@ -138,6 +138,8 @@ def _table(schedules: list[CronSchedule]) -> Any:
 
 
 def _expression(schedule: CronSchedule) -> str:
+    if schedule.config is None:
+        return "unreadable"
     zone = schedule.config.get("timezone") or "UTC"
     return f"{schedule.config.get('expression')} {zone}"
 
