@@ -521,7 +521,7 @@ class Workflows(Protocol):
         ...
 
     async def prune_runs(self, *, created_before: datetime, limit: int) -> int:
-        """Delete up to :limit finished runs that were created before a time, oldest first, with all that belongs to them."""
+        """Delete up to :limit finished runs that were created before a time, oldest first, with all that belongs to them. Those of a chain of retries that goes on stay: it counts by them."""
         ...
 
     async def search_workflows(

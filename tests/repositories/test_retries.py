@@ -341,3 +341,23 @@ async def test_dispatching_is_no_part_of_a_unit_of_work(db: Database) -> None:
     async with db.transaction() as unit:
         with pytest.raises(TransactionError):
             await unit.workflows.dispatch_due_retries()
+
+
+async def test_pruning_keeps_a_chain_that_goes_on(timed: Database, clock: Clock) -> None:
+    """Its decisions go with its runs, and without them it would count anew."""
+    version = await workflow_with_version(timed)
+    policy = RetryPolicyConfig(max_attempts=3, initial_delay_seconds=10, jitter_factor=0)
+    await timed.workflows.configure_retry_policy(version.workflow_id, policy)
+    run = await lead_to(timed, await new_run(timed, version), "failed")
+    attempts = 1
+    while await timed.workflows.schedule_retry_for_run(run.id):
+        clock.tick(3600)
+        assert await timed.workflows.prune_runs(created_before=clock.at) == 0, "a decision waits"
+        [run] = await timed.workflows.dispatch_due_retries()
+        clock.tick(3600)
+        assert await timed.workflows.prune_runs(created_before=clock.at) == 0, "it is being tried"
+        run = await lead_to(timed, run, "failed")
+        attempts += 1
+    assert attempts == 3
+    assert await timed.workflows.prune_runs(created_before=clock.tick(1)) == 3, "it is over"
+    assert await timed.workflows.list_run_retries(run.id) == []

@@ -224,7 +224,7 @@ class ListenerRules(TriggerBase):
             ),
             (
                 "release_outbox", ([1],), {},
-                "entries must be what claim_outbox returned",
+                "entries must be a list of what claim_outbox returned",
             ),
         ]  # fmt: skip
         method, args, kwargs, text = calls[wrong]

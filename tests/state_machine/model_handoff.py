@@ -94,6 +94,18 @@ class HandOff(Model):
         event = self._event(actor, action, metadata)
         self._write(self.tables.workflows, self.tables.workflows[workflow_id], event)
 
+    def _is_kept(self, run_id: UUID) -> bool:
+        """A chain of retries that goes on counts by its runs."""
+        ids = ("first_run_id", "failed_run_id", "run_id")
+        retries = self.tables.retries.values()
+        own = {d["first_run_id"] for d in retries if run_id in [d[key] for key in ids]}
+        return any(
+            d["status"] == "waiting"
+            or (d["run_id"] and self.tables.runs[d["run_id"]]["status"] in ("pending", "running"))
+            for d in retries
+            if d["first_run_id"] in own
+        )
+
     def prune_runs(self, *, created_before: datetime, limit: int = 1000) -> int:
         """What belongs to a run goes with it."""
         count = super().prune_runs(created_before=created_before, limit=limit)
@@ -116,7 +128,8 @@ class HandOff(Model):
         return {**own, **same, **self.tables.outbox[run_id]}
 
     def page_outbox(self) -> list[Row]:
-        entries = [self._entry(run_id) for run_id in self.tables.outbox]
+        """A list hands out no claims."""
+        entries = [{**self._entry(run_id), "claim_id": None} for run_id in self.tables.outbox]
         return sorted(entries, key=lambda e: (e["available_at"], e["run_id"]))
 
     def count_outbox(self) -> Row:
@@ -145,10 +158,14 @@ class HandOff(Model):
 
     def _held(self, entries: Sequence[Row]) -> set[UUID]:
         """Return the runs whose claims these entries are."""
+        for entry in entries:
+            if entry["claim_id"] is None:
+                text = f"run {entry['run_id']}: only an entry that claim_outbox returned is a claim"
+                raise Refused("ValidationError", text)
         held = set()
         for entry in entries:
             row = self.tables.outbox.get(entry["run_id"])
-            if row and entry["claim_id"] and row["claim_id"] == entry["claim_id"]:
+            if row and row["claim_id"] == entry["claim_id"]:
                 held.add(entry["run_id"])
         return held
 

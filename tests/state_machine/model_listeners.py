@@ -190,7 +190,12 @@ class Listeners(Webhooks):
         gone = sorted(old, key=lambda s: (s["updated_at"], s["id"]))[:limit]
         for row in gone:
             tables = self.tables
-            for table in (tables.subscriptions, tables.epochs, tables.spilled, tables.archived_statuses):
+            for table in (
+                tables.subscriptions,
+                tables.epochs,
+                tables.spilled,
+                tables.archived_statuses,
+            ):
                 table.pop(row["id"], None)
         return len(gone)
 

@@ -118,13 +118,27 @@ class Retries(HandOff):
             due = [
                 d for d in self._due(until) if (d["first_run_id"], d["retry_number"]) not in seen
             ]
-            for decision in due[:wanted]:
-                seen.add((decision["first_run_id"], decision["retry_number"]))
-                run = self._try_again(decision)
-                created += [run] if run else []
+            batch = due[:wanted]
+            seen |= {(d["first_run_id"], d["retry_number"]) for d in batch}
+            created += self._try_all_again(batch)
             if len(due) < wanted:
                 break
         return created
+
+    def _try_all_again(self, batch: list[Row]) -> list[Row]:
+        """Credentials are asked once for a workflow, so its retries come one after the other."""
+        failed = [d for d in batch if self.tables.runs[d["failed_run_id"]]["status"] == "failed"]
+        for decision in batch:
+            if decision not in failed:
+                self._decide(decision, status="dropped")
+        made: dict[UUID, Row] = {}
+        for workflow_id in dict.fromkeys(self._of(d) for d in failed):
+            if self._is_unhealthy(workflow_id):
+                continue
+            for decision in [d for d in failed if self._of(d) == workflow_id]:
+                if run := self._try_again(decision):
+                    made[decision["failed_run_id"]] = run
+        return [made[d["failed_run_id"]] for d in batch if d["failed_run_id"] in made]
 
     def _due(self, until: datetime) -> list[Row]:
         due = [
@@ -151,11 +165,6 @@ class Retries(HandOff):
 
     def _try_again(self, decision: Row) -> Row | None:
         failed = self.tables.runs[decision["failed_run_id"]]
-        if failed["status"] != "failed":
-            self._decide(decision, status="dropped")
-            return None
-        if self._is_unhealthy(self._of(decision)):
-            return None
         run_id = self.new_id()
         if self._would_overlap(decision):
             return None

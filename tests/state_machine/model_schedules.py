@@ -40,7 +40,7 @@ class Schedules(Retries):
         wanted = {**DEFAULT_CRON, **given}
         workflow = self.get_workflow(workflow_id)
         old = self.tables.schedules.get(workflow_id)
-        if old is None or old["config"] != wanted:
+        if old is None or old["config"] != wanted or old["reason"]:
             born = {
                 "schedule_id": schedule_id,
                 "is_paused": False,
@@ -49,7 +49,10 @@ class Schedules(Retries):
                 "created_at": now,
             }
             fresh = {"config": wanted, "next_fire_at": UNSEEN, "counted_from": now, "reason": None}
-            self.tables.schedules[workflow_id] = {**(old or born), **fresh, "updated_at": now}
+            updated_at = max(old["updated_at"], now) if old else now
+            self.tables.schedules[workflow_id] = {
+                **(old or born), **fresh, "is_suspended": workflow["is_archived"], "updated_at": updated_at
+            }  # fmt: skip
             self._note(
                 workflow_id, actor, "cron_trigger_configured", expression=wanted["expression"]
             )
@@ -156,11 +159,16 @@ class Schedules(Retries):
             reason = f"CronValidationError: Invalid cron expression: {POISON}"
             self._change(workflow_id, reason=reason, touched=True)
             return []
-        if due_since == UNSEEN:
-            due_since = first_from(config, min(row["counted_from"], until))
+        if due_since is not None and due_since < row["counted_from"]:
+            # What comes before it is no concern of the schedule, unless somebody asks with a time before it.
+            if until >= row["counted_from"]:
+                due_since = first_from(config, row["counted_from"])
+            elif due_since == UNSEEN:
+                first = first_from(config, until)
+                due_since = first if first is not None and first <= until else UNSEEN
             self._change(workflow_id, next_fire_at=due_since)
         version = self._latest(workflow_id)
-        if due_since is None or due_since > until or version is None:
+        if due_since in (None, UNSEEN) or due_since > until or version is None:
             return []
         fire, then = plan(config, due_since, until)
         if until > self.now() + SKEW:

@@ -129,7 +129,7 @@ class WorkflowOutbox(WorkflowRuns):
             raise ValidationError(f"status must be running or pending, got {status!r}")
         now = self._now()
         reason = require_text(reason, "reason")
-        return await self.q.fail_stale_runs(
+        failed = await self.q.fail_stale_runs(
             status=WorkflowRunStatus(status),
             updated_before=now - _seconds(stale_for, "stale_for"),
             reason=reason,
@@ -138,6 +138,8 @@ class WorkflowOutbox(WorkflowRuns):
             limit=check_limit(limit),
             error_text=appended_text(reason),
         )
+        # SQLite returns rows of an UPDATE in any order.
+        return sorted(failed, key=lambda run: (run.created_at, run.id))
 
 
 def _seconds(value: timedelta | float, name: str) -> timedelta:

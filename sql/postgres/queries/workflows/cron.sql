@@ -51,7 +51,7 @@ put AS (
             is_suspended = excluded.is_suspended,
             set_aside_reason = NULL,
             revision = t.revision + 1,
-            updated_at = excluded.updated_at
+            updated_at = greatest(t.updated_at, excluded.updated_at)
         WHERE t.config::text <> excluded.config::text OR t.set_aside_reason IS NOT NULL
     RETURNING workflow_id
 )

@@ -42,7 +42,7 @@ SET
     is_suspended = excluded.is_suspended,
     set_aside_reason = NULL,
     revision = revision + 1,
-    updated_at = excluded.updated_at
+    updated_at = max(updated_at, excluded.updated_at)
 WHERE config <> excluded.config OR set_aside_reason IS NOT NULL
 RETURNING workflow_id;
 
