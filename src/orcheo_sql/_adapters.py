@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from contextlib import asynccontextmanager
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import aiosql
@@ -17,7 +18,6 @@ from .engines.base import CompiledQuery, Rows
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
-    from pathlib import Path
 
     import aiosqlite
     import psycopg
@@ -123,11 +123,17 @@ def load_queries(dialect: Dialect, *, overrides: Path | None = None) -> Any:
 
 @asynccontextmanager
 async def sqlite_connection(path: Path | str) -> AsyncIterator[aiosqlite.Connection]:
-    """Open an aiosqlite connection with the settings and SQL functions our queries rely on; commits by itself."""
+    """Open an aiosqlite connection with the settings and SQL functions our queries rely on; commits by itself.
+
+    Raises ConfigError when a new file can't be created; it is readable by its owner only.
+    """
     import aiosqlite
 
-    from .engines.sqlite_connection import PRAGMAS, register_functions
+    from .engines.sqlite_connection import PRAGMAS, create_private, register_functions
 
+    if str(path) != ":memory:":
+        path = Path(path).expanduser()  # noqa: ASYNC240 - as quick as opening the file
+        create_private(path)
     async with aiosqlite.connect(path, isolation_level=None, timeout=60) as connection:
         for name, value in PRAGMAS:
             await connection.execute(f"PRAGMA {name} = {value}")
@@ -137,11 +143,16 @@ async def sqlite_connection(path: Path | str) -> AsyncIterator[aiosqlite.Connect
 
 @asynccontextmanager
 async def postgres_connection(dsn: str) -> AsyncIterator[psycopg.AsyncConnection[Any]]:
-    """Open a psycopg connection with the codecs our queries rely on; commits by itself."""
-    import psycopg
+    """Open a psycopg connection with the codecs our queries rely on, in UTC; commits by itself.
 
-    from .engines.postgres_connection import adapt
+    Raises ConfigError or ConnectionLostError when there is none to be had.
+    """
+    from .engines.postgres_connection import adapt, connect_apart
+    from .engines.postgres_errors import Reasons
+    from .settings._masking import mask_dsn
 
-    async with await psycopg.AsyncConnection.connect(dsn, autocommit=True) as connection:
+    connection = await connect_apart(dsn, Reasons(dsn, mask_dsn(dsn), "the DSN"), seconds=0)
+    async with connection:
         adapt(connection)
+        await connection.execute("SELECT set_config('TimeZone', 'UTC', false)")
         yield connection

@@ -39,7 +39,7 @@ _SHAPES: dict[SQLOperationType, Shape] = {
 }
 OPERATORS: dict[Shape, str] = {"rows": "", "one": "^", "value": "$", "count": "!"}
 _NAME = re.compile(r"^--\s*name\s*:\s*(\w+)", re.MULTILINE)
-_TAG = re.compile(r"^(Returns|Index|Plan|Scan|Null|Differs|Conflict|Locks):\s*(.*)$")
+_TAG = re.compile(r"^(Returns|Index|Plan|Scan|Null|Differs|Conflict|Locks|Single|Order):\s*(.*)$")
 _WRITES = re.compile(r"\b(?:INSERT\s+INTO|UPDATE|DELETE\s+FROM)\b", re.IGNORECASE)
 _QUOTED = re.compile(r"'(?:''|[^'])*'")
 
@@ -191,11 +191,25 @@ def load_catalog(
             raise QueryError(
                 f"{overrides}: the folder of SQL overrides does not exist (ORCHEO_SQL_OVERRIDE_DIR)"
             )
+        _check_layout(overrides)
         replaced, replaced_data = _read_tree(overrides / dialect / "queries", dialect)
         for name, query in replaced.items():
             queries[name] = checked_override(query, queries.get(name))
             data[name] = replaced_data[name]
     return Catalog(dialect, queries, list(data.values()))
+
+
+def _check_layout(overrides: Path) -> None:
+    """Refuse SQL files of overrides that would not be found."""
+    for path in sorted(overrides.rglob("*.sql")):
+        match path.relative_to(overrides).parts:
+            case ("sqlite" | "postgres", "queries", _, _):
+                pass
+            case _:
+                raise QueryError(
+                    f"{path}:1: overrides are looked for in <dialect>/queries/<folder>/*.sql, such as "
+                    f"{overrides}/sqlite/queries/workflows/mine.sql"
+                )
 
 
 def checked_override(query: Query, original: Query | None) -> Query:
@@ -279,6 +293,8 @@ def blocks_of(path: Path) -> Iterator[tuple[int, str]]:
     except UnicodeDecodeError:
         raise QueryError(f"{path}:1: the file is not UTF-8 text") from None
     starts = [match.start() for match in _NAME.finditer(text)]
+    if not starts:
+        raise QueryError(f"{path}:1: there is no query in this file: each begins with `-- name:`")
     for start, end in zip(starts, [*starts[1:], len(text)], strict=True):
         yield text.count("\n", 0, start) + 1, text[start:end]
 

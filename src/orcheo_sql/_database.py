@@ -11,6 +11,7 @@ from ._catalog import load_catalog
 from ._errors import (
     ConnectionLostError,
     DatabaseClosedError,
+    PendingMigrationsError,
     TransactionError,
     TransientError,
     ValidationError,
@@ -127,6 +128,11 @@ class Database(Unit):
         return self
 
     async def _open_engine(self, location: Location) -> None:
+        migrates = self.settings.auto_migrate and not self._look_only
+        if not migrates and location.path is not None and not location.path.exists():
+            raise PendingMigrationsError(
+                f"{location} does not exist yet; run: orcheo-sql migrate up"
+            )
         engine = make_engine(self.settings, location, self._observation, look_only=self._look_only)
         if location.dialect not in self._query_classes:
             catalog = load_catalog(location.dialect, overrides=self.settings.sql_override_dir)
@@ -134,10 +140,10 @@ class Database(Unit):
         await engine.open()
         self._engines[location] = engine
         migrator = self._migrator(engine)
-        if self.settings.auto_migrate and not self._look_only:
-            await migrator.up()
-        else:
+        if not migrates:
             await migrator.verify()
+        elif await migrator.up():
+            await engine.migrated()
 
     async def close(self) -> None:
         """Let running work end (for ten seconds, then it is ended), and give every connection back.

@@ -186,7 +186,7 @@ class NewerSchemaError(MigrationError):
 
 
 class ForeignSchemaError(MigrationError):
-    """The database is in the layout of the older product and must be transferred, not opened."""
+    """The database is in the layout of the older product, which is never altered."""
 
 
 class MigrationFailedError(MigrationError):

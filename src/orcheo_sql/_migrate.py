@@ -26,6 +26,7 @@ from ._errors import (
     NewerSchemaError,
     OrcheoSqlError,
     PendingMigrationsError,
+    StoreError,
 )
 from .codecs.encode import instant_text
 
@@ -129,6 +130,22 @@ def numbered_statements(sql: str) -> Iterator[tuple[int, str]]:
         yield sql.count("\n", 0, start + (code.start() if code else 0)) + 1, statement
 
 
+_CONTROL = re.compile(
+    r"(?:\s|--.*(?:\n|$))*(BEGIN|START|COMMIT|END|ROLLBACK|ABORT|SAVEPOINT|RELEASE|PREPARE\s+TRANSACTION)\b",
+    re.IGNORECASE,
+)
+
+
+def _controls_transaction(statement: str) -> str | None:
+    """Return the word of a statement that would end the transaction of a migration, or begin another."""
+    found = _CONTROL.match(statement)
+    return found[1].upper() if found else None
+
+
+def _failed(where: str, error: OrcheoSqlError) -> MigrationFailedError:
+    return MigrationFailedError(f"{where}: {error}; nothing of this migration was kept")
+
+
 _DOLLAR = re.compile(r"\$(\w*)\$.*?\$\1\$", re.DOTALL)
 
 
@@ -211,25 +228,56 @@ class Migrator:
         done: list[Migration] = []
         if len(await self._checked(write=False)) == len(self.migrations):
             return done
-        while True:
+        while (migration := await self._next()) is not None:
+            done.append(migration)
+        return done
+
+    async def _next(self) -> Migration | None:
+        """Apply the first migration that is pending, if any is."""
+        migration: Migration | None = None
+        try:
             async with self._session(write=True) as session:
                 rows = self._check(await session.applied(), await session.foreign_tables())
                 if len(rows) == len(self.migrations):
-                    return done
+                    return None
                 if not rows:
-                    await session.run(BOOKKEEPING[self.dialect])
+                    await self._begin_bookkeeping(session)
                 migration = self.migrations[len(rows)]
                 await self._apply(session, migration)
-                done.append(migration)
+        except MigrationError:
+            raise
+        except OrcheoSqlError as error:
+            if migration is None:
+                raise
+            # The commit: a constraint that is looked at then.
+            raise _failed(str(migration.path), error) from error
+        return migration
+
+    async def _begin_bookkeeping(self, session: MigrationSession) -> None:
+        try:
+            await session.run(BOOKKEEPING[self.dialect])
+        except StoreError as error:
+            advice = (
+                "; the role needs a schema to create tables in: GRANT CREATE ON SCHEMA public TO its name, or set the "
+                "search_path of the role"
+                if self.dialect == "postgres"
+                else ""
+            )
+            raise MigrationFailedError(f"{self._engine.location}: {error}{advice}") from error
 
     async def _apply(self, session: MigrationSession, migration: Migration) -> None:
-        for line, statement in numbered_statements(migration.sql):
+        statements = list(numbered_statements(migration.sql))
+        for line, statement in statements:
+            if (word := _controls_transaction(statement)) is not None:
+                raise MigrationFailedError(
+                    f"{migration.path}:{line}: {word} does not belong into a migration, which is one transaction; "
+                    "nothing of this migration was kept"
+                )
+        for line, statement in statements:
             try:
                 await session.run(statement)
             except OrcheoSqlError as error:
-                raise MigrationFailedError(
-                    f"{migration.path}:{line}: {error}; nothing of this migration was kept"
-                ) from error
+                raise _failed(f"{migration.path}:{line}", error) from error
         marks = "$1, $2, $3, $4" if self.dialect == "postgres" else "?, ?, ?, ?"
         await session.run(
             f"INSERT INTO {TABLE} (version, name, checksum, applied_at) VALUES ({marks})",  # noqa: S608
@@ -252,15 +300,19 @@ class Migrator:
             if foreign:
                 raise ForeignSchemaError(
                     f"{where}: the tables {', '.join(foreign)} are in the layout of the older product, which is never "
-                    "altered; open a new database (ORCHEO_DATABASE_PATH or ORCHEO_POSTGRES_DSN) and bring the data "
-                    "over with: orcheo-sql transfer"
+                    "altered; open a new database: ORCHEO_DATABASE_PATH or ORCHEO_POSTGRES_DSN"
                 )
             return []
-        for row in applied:
+        for expected, row in enumerate(applied, 1):
             if row.version > len(self.migrations):
                 raise NewerSchemaError(
                     f"{where}: migration {row.version:04d}_{row.name} is from a newer orcheo-sql than this one, which "
                     f"ends at {len(self.migrations):04d}; upgrade the library: pip install --upgrade orcheo-sql"
+                )
+            if row.version != expected:
+                raise MigrationError(
+                    f"{where}: the table {TABLE} has no row for migration {expected:04d}, but one for {row.version}: it "
+                    "was changed by hand; restore it from a backup"
                 )
             known = self.migrations[row.version - 1]
             if row.checksum != known.checksum:

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 
-from ._errors import ConnectionLostError
 from ._migrate import TABLE, Applied
-from .engines.postgres_errors import translate
+from .engines.postgres_connection import connect_apart
+from .engines.postgres_errors import Reasons, translate
+from .settings._masking import mask_dsn
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -78,13 +79,8 @@ async def postgres_session(
         ):
             yield session
         return
-    try:
-        direct = await psycopg.AsyncConnection.connect(dsn, autocommit=True)
-    except psycopg.OperationalError as error:
-        raise ConnectionLostError(
-            f"can't connect with ORCHEO_POSTGRES_MIGRATION_DSN: {str(error).strip().splitlines()[0]}",
-            dialect="postgres",
-        ) from None
+    reasons = Reasons(dsn, f"PostgreSQL {mask_dsn(dsn)}", "ORCHEO_POSTGRES_MIGRATION_DSN")
+    direct = await connect_apart(dsn, reasons, engine.connect_timeout)
     async with direct, _transaction(direct, foreign, lock_key, write=write) as session:
         yield session
 
@@ -98,10 +94,13 @@ async def _transaction(
     write: bool,
 ) -> AsyncIterator[PostgresSession]:
     session = PostgresSession(connection, foreign)
-    async with connection.transaction():
-        if write:
-            # Waiting for another process's migration, or building an index, may take longer than any query should.
-            await session.run("SET LOCAL lock_timeout = 0")
-            await session.run("SET LOCAL statement_timeout = 0")
-            await session.run("SELECT pg_advisory_xact_lock($1)", (lock_key,))
-        yield session
+    try:
+        async with connection.transaction():
+            if write:
+                # Waiting for another process's migration, or building an index, may take longer than any query should.
+                await session.run("SET LOCAL lock_timeout = 0")
+                await session.run("SET LOCAL statement_timeout = 0")
+                await session.run("SELECT pg_advisory_xact_lock($1)", (lock_key,))
+            yield session
+    except psycopg.Error as error:  # of BEGIN or COMMIT: a deferred constraint, say
+        raise translate(error, query=None) from error

@@ -137,7 +137,7 @@ def test_file_of_the_older_product_is_left_alone(
         done = cli(*args)
         assert done.status == 3, args
         assert "older product" in done.err
-        assert "orcheo-sql transfer" in done.err
+        assert "open a new database" in done.err
         assert done.is_quiet
     assert cli("health").status == 1
     assert path.read_bytes() == content

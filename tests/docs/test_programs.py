@@ -113,8 +113,9 @@ async def test_the_quickstart(environment: dict[str, str], dialect: str) -> None
     # One program: every block goes on where the one before it ended.
     program = "\n".join(block.text for block in rest)
     code = compile(program, str(QUICKSTART), "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
-    names: dict[str, Any] = {}
-    returned = FunctionType(code, names)()
-    assert inspect.isawaitable(returned)
-    await returned
+    async with Database() as db:
+        names: dict[str, Any] = {"db": db}
+        returned = FunctionType(code, names)()
+        assert inspect.isawaitable(returned)
+        await returned
     assert names["counts"].total == 1

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import multiprocessing
+import sqlite3
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import psycopg
 import pytest
 from tests.migrations.support import (
     add_migration,
@@ -22,6 +25,8 @@ from orcheo_sql import Database, MigrationError, MigrationFailedError
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
+
+    from orcheo_sql.check.scratch_postgres import ScratchPostgres
 
 NEXT = number_of_migrations() + 1
 
@@ -188,3 +193,76 @@ def test_both_dialects_have_the_same_numbers_and_names() -> None:
         for dialect in ("sqlite", "postgres")
     )
     assert sqlite == postgres
+
+
+async def test_a_migration_may_take_longer_than_a_query(
+    empty_settings: dict[str, Any], dialect: str, tmp_path: Path
+) -> None:
+    root = copy_of_tree(tmp_path / "slow")
+    add_migration(root, dialect, "slow", SLOW[dialect])
+    async with migrator({**empty_settings, "statement_timeout_seconds": 0.3}, root) as migrations:
+        assert [m.name for m in await migrations.up()][-1] == "slow"
+
+
+DEFERRED = """CREATE TABLE parents (id INTEGER NOT NULL PRIMARY KEY);
+CREATE TABLE children (
+    parent_id INTEGER NOT NULL REFERENCES parents (id) DEFERRABLE INITIALLY DEFERRED
+);
+INSERT INTO children (parent_id) VALUES (4711);
+"""
+
+
+async def test_a_constraint_that_is_looked_at_in_the_end(
+    empty_settings: dict[str, Any], dialect: str, tmp_path: Path
+) -> None:
+    root = copy_of_tree(tmp_path / "deferred")
+    path = add_migration(root, dialect, "deferred", DEFERRED)
+    async with migrator(empty_settings, root) as migrations:
+        with pytest.raises(MigrationFailedError, match="nothing of this migration") as caught:
+            await migrations.up()
+        assert str(caught.value).startswith(f"{path}: ")
+        assert "4711" not in str(caught.value)
+        assert "children" not in contents(empty_settings)
+
+
+@pytest.mark.parametrize(
+    "word", ["COMMIT", "ROLLBACK", "begin", "-- why\n  end", "SAVEPOINT x", "START TRANSACTION"]
+)
+async def test_a_migration_can_not_end_its_transaction(
+    empty_settings: dict[str, Any], dialect: str, tmp_path: Path, word: str
+) -> None:
+    root = copy_of_tree(tmp_path / "ends")
+    sql = (
+        f"CREATE TABLE half_done (id INTEGER NOT NULL);\n{word};\nCREATE TABLE rest (id INTEGER);\n"
+    )
+    path = add_migration(root, dialect, "ends", sql)
+    async with migrator(empty_settings, root) as migrations:
+        with pytest.raises(MigrationFailedError, match="one transaction") as caught:
+            await migrations.up()
+        line = 3 if word.startswith("--") else 2
+        assert str(caught.value).startswith(f"{path}:{line}: ")
+        assert "half_done" not in contents(empty_settings)
+
+
+@pytest.mark.parametrize("version", [0, -1])
+async def test_bookkeeping_that_was_changed_by_hand_is_refused(
+    settings_of: dict[str, Any], version: int
+) -> None:
+    statement = f"UPDATE orcheo_migrations SET version = {version} WHERE version = 1"
+    if "postgres_dsn" in settings_of:
+        pytest.skip("the database of the other tests stays as it is")
+    with closing(sqlite3.connect(settings_of["database_path"], isolation_level=None)) as raw:
+        raw.execute("DELETE FROM orcheo_migrations WHERE version > 1")
+        raw.execute(statement)
+    with pytest.raises(MigrationError, match="orcheo_migrations"):
+        await Database(**settings_of).open()
+
+
+async def test_a_role_without_a_schema_is_told_what_it_needs(
+    postgres_server: ScratchPostgres,
+) -> None:
+    dsn = postgres_server.create_database()
+    with psycopg.connect(dsn, autocommit=True) as raw:
+        raw.execute(f'ALTER DATABASE "{raw.info.dbname}" SET search_path = nowhere')
+    with pytest.raises(MigrationFailedError, match="GRANT CREATE ON SCHEMA"):
+        await Database(repository_backend="postgres", postgres_dsn=dsn).open()

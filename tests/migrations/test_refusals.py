@@ -112,7 +112,7 @@ async def test_a_database_of_the_older_product(
 ) -> None:
     execute(empty_settings, OLDER[dialect])
     before = contents(empty_settings)
-    expected = "workflow_runs, workflows are in the layout.*orcheo-sql transfer"
+    expected = "workflow_runs, workflows are in the layout.*ORCHEO_DATABASE_PATH"
     with pytest.raises(ForeignSchemaError, match=expected):
         await open_it({**empty_settings, "auto_migrate": auto_migrate})
     assert contents(empty_settings) == before
@@ -145,7 +145,7 @@ async def test_real_files_of_the_older_product_stay_as_they_are(name: str, tmp_p
     folder.mkdir()
     shutil.copyfile(LEGACY / f"{name}.sqlite", folder / f"{name}.sqlite")
     before = fingerprints(folder)
-    with pytest.raises(ForeignSchemaError, match="orcheo-sql transfer"):
+    with pytest.raises(ForeignSchemaError, match="ORCHEO_DATABASE_PATH"):
         await open_it({"database_path": folder / f"{name}.sqlite"})
     assert fingerprints(folder) == before
 
@@ -154,9 +154,11 @@ async def test_without_auto_migrate_a_pending_schema_is_refused(
     empty_settings: dict[str, Any], dialect: str, tmp_path: Path
 ) -> None:
     careful = {**empty_settings, "auto_migrate": False}
-    with pytest.raises(PendingMigrationsError, match=r"next 0001_.*orcheo-sql migrate up"):
+    with pytest.raises(PendingMigrationsError, match=r"orcheo-sql migrate up"):
         await open_it(careful)
     assert contents(empty_settings) == {}
+    if dialect == "sqlite":
+        assert not empty_settings["database_path"].exists()
 
     await open_it(empty_settings)
     async with Database(**careful) as db:

@@ -29,6 +29,8 @@ from orcheo_sql.check.postgres_programs import (
     choose_installation,
     version_from_environment,
 )
+from orcheo_sql.engines.postgres_errors import Reasons
+from orcheo_sql.settings._masking import mask_dsn
 
 if TYPE_CHECKING:
     from typing import Self
@@ -143,13 +145,17 @@ class ScratchPostgres:
     def _execute(self, statement: LiteralString, *names: str) -> str:
         """Execute one statement and return the single value of its answer, or its status."""
         query = sql.SQL(statement).format(*map(sql.Identifier, names))
+        reasons = Reasons(self.dsn, mask_dsn(self.dsn), DSN_VARIABLE)
         try:
             with psycopg.connect(self.dsn, autocommit=True, connect_timeout=10) as connection:
                 cursor = connection.execute(query)
                 row = cursor.fetchone() if cursor.description else (cursor.statusmessage,)
         except psycopg.Error as error:
-            raise ConfigError(f"Can't test with this PostgreSQL server: {error}") from error
-        return str(row[0]) if row else ""
+            refusal = ConfigError(f"Can't test with this PostgreSQL server: {reasons.of(error)}")
+        else:
+            return str(row[0]) if row else ""
+        # Raised out here: the driver's error may quote what should not be shown.
+        raise refusal
 
     def _choose(self) -> Installation:
         if self._installation is None:

@@ -7,6 +7,7 @@ import logging
 import os
 import sys
 import traceback
+from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
@@ -123,6 +124,10 @@ def run(argv: Sequence[str] | None = None) -> int:
         return end.code if isinstance(end.code, int) else FAILURE
     except KeyboardInterrupt:
         return INTERRUPTED
+    except OSError as error:  # of standard output: nothing else gets here
+        with suppress(OSError):
+            complain(f"can't write the output: {error.strerror or error}")
+        return FAILURE
     except Exception as error:  # noqa: BLE001 - nobody is to see a traceback who did not ask for one
         if os.environ.get("ORCHEO_DEBUG"):
             traceback.print_exc()

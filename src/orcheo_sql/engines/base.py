@@ -253,6 +253,10 @@ class Engine(Executor, Protocol):
         """Open a transaction: committed when left normally, rolled back otherwise."""
         ...
 
+    async def migrated(self) -> None:
+        """Hear that migrations were applied."""
+        ...
+
     async def health(self, version_query: str | None = None) -> DatabaseHealth:
         """Say how the database is; never raises for a database that is down.
 

@@ -28,16 +28,17 @@ from .._errors import (
 )
 from .base import CompiledQuery, DatabaseHealth, Observation, PoolFigures, Rows
 from .postgres_connection import (
-    ATTEMPT_SECONDS,
     PREPARED_STATEMENTS,
     SESSION,
     TRANSACTION,
     Connection,
     Gate,
     adapt,
+    arguments_for,
     connection_class,
     is_pooled,
     look,
+    reach,
     run_query,
 )
 from .postgres_errors import Reasons, translate
@@ -79,7 +80,6 @@ class PostgresEngine:
         lock_timeout: float = 10.0,
         connect_timeout: float = 30.0,
         pooler: str = "auto",
-        application_name: str = "orcheo-sql",
     ):
         """Describe the database; nothing is opened. Times are seconds, 0 for none.
 
@@ -95,7 +95,6 @@ class PostgresEngine:
             lock_timeout: how long a statement waits for a lock.
             connect_timeout: how long `open` tries to reach the server.
             pooler: `auto`, `none` or `transaction`.
-            application_name: what the server knows us by.
 
         Raises:
             ConfigError: the DSN can't be read.
@@ -105,7 +104,7 @@ class PostgresEngine:
         self._reasons = Reasons(dsn(), location)
         self._timeouts = [_milliseconds(statement_timeout), _milliseconds(lock_timeout)]
         self._statement_timeout = statement_timeout
-        self._connect_timeout = connect_timeout
+        self.connect_timeout = connect_timeout
         self._pool_timeout = pool_timeout
         self._pooler = pooler
         self.behind_pooler = pooler == "transaction"
@@ -113,12 +112,10 @@ class PostgresEngine:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._busy: set[Connection] = set()
         self._drained = 0.0
+        self._gave_up = 0
         self._watch: Watch[Connection] = Watch(None, self._end)
         self._cancelling: set[asyncio.Task[None]] = set()
-        arguments: dict[str, Any] = {"autocommit": True, "application_name": application_name}
-        if not self._reasons.has_connect_timeout:
-            arguments["connect_timeout"] = ATTEMPT_SECONDS
-        self._gate = Gate(dsn, self._reasons, arguments)
+        self._gate = Gate(dsn, self._reasons, arguments_for(self._reasons, connect_timeout))
         self._class = connection_class(self._gate, self._prepare)
         self._pool: Pool = psycopg_pool.AsyncConnectionPool(
             connection_class=self._class,
@@ -142,7 +139,7 @@ class PostgresEngine:
         self._loop = asyncio.get_running_loop()
         self._gate.open()
         try:
-            probe = await self._probe(self._connect_timeout)
+            probe = await self._probe(self.connect_timeout)
             try:
                 self.server_version = probe.info.server_version
                 if self.server_version < MINIMUM_VERSION:
@@ -165,13 +162,7 @@ class PostgresEngine:
 
     async def _probe(self, seconds: float) -> Connection:
         """Connect outside of the pool."""
-        refusal: OrcheoSqlError
-        try:
-            return await self._class.probe(seconds)
-        except psycopg.Error as error:
-            refusal = self._reasons.refusal(error)
-        # Raised out here: the driver's error may quote what should not be shown.
-        raise refusal
+        return await reach(self._class, self._reasons, seconds)
 
     async def close(self) -> None:
         """Let running work end, for a while, and close the pool. What has not begun is refused."""
@@ -249,6 +240,7 @@ class PostgresEngine:
                 f"can't reach PostgreSQL ({self.location}) for {waited:g} s: {self._gate.failure}",
                 dialect="postgres",
             )
+        self._gave_up += 1
         return PoolTimeoutError(
             f"no connection to PostgreSQL became free within {waited:g} s ({self.location}); "
             "raise ORCHEO_POSTGRES_POOL_MAX_SIZE, or keep units of work shorter",
@@ -382,6 +374,9 @@ class PostgresEngine:
                 return PostgresTransaction(connection, self)
             await backoff.pause()
 
+    async def migrated(self) -> None:
+        """Nothing is to be done when the schema has changed: it was a transaction, and statements are prepared anew."""
+
     async def health(self, version_query: str | None = None) -> DatabaseHealth:
         """Report versions, pool figures and the latency of a trivial query.
 
@@ -432,7 +427,8 @@ class PostgresEngine:
             size=stats.get("pool_size", 0),
             idle=stats.get("pool_available", 0),
             waiting=stats.get("requests_waiting", 0),
-            timeouts=stats.get("requests_errors", 0),
+            # Not the pool's own `requests_errors`, which counts cancelled waits too.
+            timeouts=self._gave_up,
             maximum=self._pool.max_size,
         )
 

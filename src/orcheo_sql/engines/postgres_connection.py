@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import os
 import select
 import socket
@@ -18,7 +19,7 @@ from psycopg.pq import TransactionStatus
 from psycopg.types.json import set_json_loads
 from psycopg.types.numeric import Int8Dumper
 
-from .._errors import DatabaseClosedError
+from .._errors import DatabaseClosedError, OrcheoSqlError
 from .base import CompiledQuery, Rows
 from .postgres_errors import Reasons, worth_retrying
 from .waiting import HEALTH_SECONDS, Backoff, finish
@@ -28,6 +29,7 @@ C = TypeVar("C", bound="Connection")
 
 # How long one attempt to connect may take; libpq would wait for two minutes. `connect_timeout` in the DSN wins.
 ATTEMPT_SECONDS = 10
+APPLICATION_NAME = "orcheo-sql"
 # How many connections of one process are being made at the same time: a server that has just started is busy.
 ATTEMPTS_AT_ONCE = 3
 # How many prepared statements a connection keeps; psycopg's 100 is less than we have queries.
@@ -84,6 +86,10 @@ class Gate:
             try:
                 return await self._attempt(kind, prepare)
             except psycopg.Error as error:
+                task = asyncio.current_task()
+                if task is not None and task.cancelling():
+                    # psycopg reports a cancelled attempt as one that has failed.
+                    raise asyncio.CancelledError from None
                 if give_up(error):
                     raise
             await asyncio.wait([self._closed()], timeout=backoff.next())
@@ -128,6 +134,48 @@ async def _discard(task: asyncio.Task[C]) -> None:
     with suppress(asyncio.CancelledError, Exception):
         connection = await task
         await connection.close()
+
+
+def arguments_for(reasons: Reasons, seconds: float) -> dict[str, Any]:
+    """Return the arguments that all connections get, but for those that the DSN has itself.
+
+    Args:
+        reasons: knows the DSN.
+        seconds: how long there is to connect; an attempt takes no longer.
+    """
+    arguments: dict[str, Any] = {"autocommit": True}
+    if "application_name" not in reasons.given:
+        arguments["application_name"] = APPLICATION_NAME
+    if "connect_timeout" not in reasons.given:
+        arguments["connect_timeout"] = min(ATTEMPT_SECONDS, max(2, math.ceil(seconds)))
+    return arguments
+
+
+async def connect_apart(dsn: str, reasons: Reasons, seconds: float) -> Connection:
+    """Connect outside of any pool: keep trying for some seconds, unless the answer will not change.
+
+    Raises:
+        ConfigError: the server refuses us.
+        ConnectionLostError: it can't be reached.
+    """
+    gate = Gate(lambda: dsn, reasons, arguments_for(reasons, seconds))
+    gate.open()
+    return await reach(connection_class(gate, _as_it_is), reasons, seconds)
+
+
+async def reach(kind: type[C], reasons: Reasons, seconds: float) -> C:
+    """Connect outside of the pool; raises as `connect_apart`."""
+    refusal: OrcheoSqlError
+    try:
+        return await kind.probe(seconds)
+    except psycopg.Error as error:
+        refusal = reasons.refusal(error)
+    # Raised out here: the driver's error may quote what should not be shown.
+    raise refusal
+
+
+async def _as_it_is(_connection: Any) -> None:
+    pass
 
 
 class Connection(AsyncConnection[Any]):

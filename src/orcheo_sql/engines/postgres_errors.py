@@ -55,8 +55,14 @@ _HINTS: dict[type[StoreError], str] = {
 _HOPELESS = re.compile(
     r"password authentication failed|authentication failed for user|no password supplied|does not exist"
     r"|no pg_hba\.conf entry|permission denied for database|is not permitted to log in"
-    r"|is not currently accepting connections"
+    r"|is not currently accepting connections|does not support SSL|invalid \w+ value|invalid integer value"
+    r"|definition of service|bad value for"
 )
+# By whether it is a URL.
+_HOW_TO_WRITE = {
+    True: "write special characters of user and password as %40 (for @), %2F (for /), %3A (for :), %25 (for %)",
+    False: "write key='value' pairs with names that libpq knows, \\' for ' and \\\\ for \\ within a value",
+}
 _PIECES = re.compile(r"[@:/?#&\s]+")
 _SHORTEST_SECRET = 3
 
@@ -113,12 +119,19 @@ class Reasons:
     the password for one of these.
     """
 
-    def __init__(self, dsn: str, location: str):
+    def __init__(self, dsn: str, location: str, variable: str = "ORCHEO_POSTGRES_DSN"):
         """Take a DSN apart.
+
+        Args:
+            dsn: the connection string.
+            location: the same, as it may be shown.
+            variable: where it comes from.
 
         Raises:
             ConfigError: it can't be read.
         """
+        self.location = location
+        self.variable = variable
         try:
             parts = conninfo_to_dict(dsn)
         except psycopg.Error:
@@ -126,12 +139,11 @@ class Reasons:
         # Raised out here, so that the driver's error, which quotes the DSN, is not the context of ours.
         if parts is None or "@" in str(parts.get("host") or ""):
             raise ConfigError(
-                f"ORCHEO_POSTGRES_DSN can't be read ({location}): write special characters of user and password as "
-                "%40 (for @), %2F (for /), %3A (for :), %25 (for %)"
+                f"{variable} can't be read ({location}): {_HOW_TO_WRITE['://' in dsn]}"
             )
-        self.location = location
         self.database = str(parts.get("dbname") or parts.get("user") or "postgres")
-        self.has_connect_timeout = bool(parts.get("connect_timeout"))
+        self.given = frozenset(name for name, value in parts.items() if value)
+        """The names of the parameters that the DSN has."""
         credentials = dsn.partition("://")[2].rpartition("@")[0].partition(":")[2]
         self._secrets = {
             piece
@@ -139,6 +151,8 @@ class Reasons:
             for piece in (text, *_PIECES.split(text))
             if len(piece) >= _SHORTEST_SECRET
         }
+        # A password that is the name of its user is no secret: the location shows it.
+        self._secrets -= {str(parts.get(name)) for name in ("user", "dbname", "host")}
 
     def __repr__(self) -> str:
         return f"<Reasons {self.location}>"
@@ -151,10 +165,13 @@ class Reasons:
     def refusal(self, error: BaseException) -> OrcheoSqlError:
         """Return our error for a server that could not be reached, or would not have us."""
         if f'database "{self.database}" does not exist' in str(error):
+            quoted = self.database.replace('"', '""')
             return ConfigError(
-                f'the database does not exist ({self.location}); create it with: CREATE DATABASE "{self.database}";'
+                f'the database does not exist ({self.location}); create it with: CREATE DATABASE "{quoted}";'
             )
-        message = f"can't connect to PostgreSQL ({self.location}): {self.of(error)}"
+        message = (
+            f"can't connect to PostgreSQL ({self.location}): {self.of(error)} ({self.variable})"
+        )
         if not worth_retrying(error):
-            return ConfigError(f"{message} (ORCHEO_POSTGRES_DSN)")
+            return ConfigError(message)
         return ConnectionLostError(message, dialect="postgres")

@@ -90,6 +90,7 @@ class SqliteEngine:
         self._all: list[Connection] = []
         self._readers = readers
         self._opening = 0
+        self._timeouts = 0
         self._memory: tempfile.TemporaryDirectory[str] | None = None
 
     async def open(self) -> None:
@@ -213,6 +214,7 @@ class SqliteEngine:
         try:
             return await lane.wait(self._busy_timeout)
         except TimeoutError:
+            self._timeouts += 1
             waited = f"within {self._busy_timeout:g} s"
             if reading:
                 raise PoolTimeoutError(
@@ -266,6 +268,16 @@ class SqliteEngine:
         finally:
             lane.give(connection)
 
+    async def migrated(self) -> None:
+        """Turn WAL on, if the file has become ours only now: it may have held other tables when it was opened."""
+        connection = await self._take(self._writing)
+        try:
+            await connection.run(
+                None, lambda raw: raw.execute("PRAGMA journal_mode = WAL").fetchall()
+            )
+        finally:
+            self._writing.give(connection)
+
     async def health(self, version_query: str | None = None) -> DatabaseHealth:
         """Report versions and latency, and warn of a SQLite with a known defect.
 
@@ -275,7 +287,7 @@ class SqliteEngine:
         self._check_loop(asyncio.get_running_loop())
         started = time.perf_counter()
         version: int | None = None
-        warnings = known_defects()
+        warnings = [] if self.path is None else known_defects()
         try:
             lane = self._reading
             async with asyncio.timeout(HEALTH_SECONDS):
@@ -306,7 +318,7 @@ class SqliteEngine:
                 size=len(self._all),
                 idle=len(self._writing.free) + len(self._reading.free),
                 waiting=self._writing.waiting + self._reading.waiting,
-                timeouts=0,
+                timeouts=self._timeouts,
                 maximum=self._readers + 1,
             ),
             warnings=warnings,

@@ -7,7 +7,7 @@ import errno
 import os
 import sqlite3
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -20,7 +20,7 @@ from .sqlite_errors import code_of, is_busy, translate
 from .waiting import Watch, finish
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
 T = TypeVar("T")
@@ -55,9 +55,12 @@ class Connection(aiosqlite.Connection):
         busy_timeout: float,
     ):
         super().__init__(connector, iter_chunk_size=64)
+        # A program that ends without closing must be able to end: SQLite loses nothing by it.
+        self._thread.daemon = True
         self._watch = watch
         self._busy_timeout = busy_timeout
         self._stopping = False
+        self._is_limited = True
         self.ending: asyncio.Future[Any] | None = None
         """Done when the thread has ended, once it was told to."""
 
@@ -84,7 +87,8 @@ class Connection(aiosqlite.Connection):
         next finds it at rest.
         """
         self._stopping = False
-        self._watch.begin(self)
+        if self._is_limited:
+            self._watch.begin(self)
         try:
             return await self.submit(function, *args)
         except asyncio.CancelledError:
@@ -98,6 +102,15 @@ class Connection(aiosqlite.Connection):
             ) from None
         finally:
             self._watch.end(self)
+
+    @contextmanager
+    def without_limit(self) -> Iterator[None]:
+        """Let statements take as long as they take."""
+        self._is_limited = False
+        try:
+            yield
+        finally:
+            self._is_limited = True
 
     def interrupt_now(self) -> None:
         """End the running statement, or its wait for a lock, soon."""
@@ -134,9 +147,10 @@ class Connection(aiosqlite.Connection):
                 deadline = deadline or now + self._busy_timeout - LOCK_SLICE_SECONDS
                 if now > deadline:
                     raise
-                self._watch.since[self] = deadline + self._busy_timeout
+                if self._is_limited:
+                    self._watch.since[self] = deadline + self._busy_timeout
             else:
-                if deadline:
+                if deadline and self._is_limited:
                     self._watch.since[self] = time.monotonic()
                 return result
 

@@ -61,8 +61,9 @@ class SqliteTransaction:
         return query.result(rows)
 
     async def run_raw(self, function: Callable[[sqlite3.Connection], T]) -> T:
-        """Run a function with the raw connection, in its thread; for migrations and tools."""
-        return await self._run(None, lambda raw: function(raw))
+        """Run a function with the raw connection, in its thread, for as long as it takes; for migrations."""
+        with self._connection.without_limit():
+            return await self._run(None, lambda raw: function(raw))
 
     async def commit(self) -> None:
         """Keep everything."""

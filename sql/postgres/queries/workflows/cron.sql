@@ -28,6 +28,7 @@ WHERE t.workflow_id = :workflow_id;
 -- was set aside.
 -- No row when the workflow is missing, or has this config already and is not set aside.
 -- Returns: UUID
+-- Locks: FOR NO KEY UPDATE: the workflow, before its schedule, as archiving does.
 -- Differs: SQLite writes the two rows with two statements, PostgreSQL in a CTE.
 WITH locked AS (
     -- Waits for an archiving that is not committed, and then knows its outcome.
@@ -65,6 +66,7 @@ RETURNING id;
 -- Remove a workflow's schedule and record that in the workflow; no row when it has none.
 -- Returns: UUID
 -- Index: cron_triggers_pkey
+-- Locks: FOR NO KEY UPDATE: the workflow, before its schedule, as archiving does.
 -- Differs: SQLite writes the two rows with two statements, PostgreSQL in a CTE.
 WITH locked AS (
     SELECT id FROM workflows WHERE id = :workflow_id FOR NO KEY UPDATE
@@ -120,7 +122,7 @@ WHERE workflow_id = :workflow_id AND schedule_id = :schedule_id AND revision = :
 -- occurrence has had its run, or the workflow is archived or has no version.
 -- Returns: WorkflowRun
 -- Null: next_fire_at (it will never fire again)
--- Locks: the workflow against being archived until the run is committed.
+-- Locks: FOR KEY SHARE: the workflow against being archived until the run is committed.
 -- Differs: SQLite writes each table with a statement of its own, PostgreSQL in CTEs.
 WITH eligible AS (
     SELECT w.id AS workflow_id, v.id AS workflow_version_id, v.default_run_config, v.default_run_text
@@ -208,6 +210,7 @@ WHERE workflow_id = :workflow_id AND schedule_id = :schedule_id AND revision = :
 -- Pause a schedule and record that in the workflow; no row when there is none, or it is paused.
 -- Returns: UUID
 -- Index: cron_triggers_pkey
+-- Locks: FOR NO KEY UPDATE: the workflow, before its schedule, as archiving does.
 -- Differs: SQLite writes the two rows with two statements, PostgreSQL in a CTE.
 WITH locked AS (
     SELECT id FROM workflows WHERE id = :workflow_id FOR NO KEY UPDATE
@@ -230,6 +233,7 @@ RETURNING id;
 -- neither.
 -- Returns: UUID
 -- Index: cron_triggers_pkey
+-- Locks: FOR NO KEY UPDATE: the workflow, before its schedule, as archiving does.
 -- Differs: SQLite writes the two rows with two statements, PostgreSQL in a CTE.
 WITH locked AS (
     SELECT id FROM workflows WHERE id = :workflow_id FOR NO KEY UPDATE

@@ -164,6 +164,7 @@ RETURNING id;
 -- Returns: ListenerSubscription
 -- Index: listener_subscriptions_pkey, listeners_pkey, workflows_pkey
 -- Null: last_error
+-- Locks: FOR NO KEY UPDATE: what the decision rests on.
 -- Differs: SQLite takes a statement for each row, PostgreSQL a CTE; and it locks what the decision rests on.
 WITH target AS (
     SELECT s.id, s.listener_key
@@ -203,6 +204,7 @@ RETURNING
 -- Delete up to :limit subscriptions that were disabled before a time, oldest first; the current ones of archived
 -- workflows stay, as do the listeners with their cursors.
 -- Index: ix_listener_subscriptions__disabled in order
+-- Locks: FOR UPDATE SKIP LOCKED: two that prune at once take different rows.
 -- Differs: SQLite needs no SKIP LOCKED; its only writer holds the lock. In PostgreSQL a CTE, because a subquery may run
 --     again for each row, lock others the next time, and exceed the limit.
 WITH old AS MATERIALIZED (

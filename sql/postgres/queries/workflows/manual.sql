@@ -6,7 +6,7 @@
 -- not one of its own: then none is created.
 -- Returns: WorkflowRun
 -- Index: workflows_pkey, uq_workflow_versions__workflow_id__id
--- Locks: the workflow against being archived until the runs are committed.
+-- Locks: FOR KEY SHARE: the workflow against being archived until the runs are committed.
 -- Differs: SQLite writes each table with a statement of its own, PostgreSQL in CTEs.
 WITH eligible AS (
     SELECT

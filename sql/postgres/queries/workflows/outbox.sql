@@ -6,6 +6,7 @@
 -- Returns: OutboxEntry
 -- Index: ix_run_outbox__available
 -- Scan: the outbox is small, unless no worker has come for long: then PostgreSQL takes the index.
+-- Locks: FOR UPDATE SKIP LOCKED: consumers that claim at once get different rows, and do not wait.
 -- Differs: of consumers that claim at once, PostgreSQL gives each other rows; SQLite has one writer.
 WITH offered AS (
     SELECT run_id

@@ -27,7 +27,7 @@ WHERE w.id = :workflow_id;
 -- policy of this moment; with :hand_off, it goes to the outbox as well.
 -- No row when the workflow is missing or archived, or the version is not one of its own.
 -- Returns: WorkflowRun
--- Locks: the workflow against being archived until the run is committed; nothing else waits for it.
+-- Locks: FOR KEY SHARE: the workflow against being archived until the run is committed; nothing else waits for it.
 -- Differs: SQLite writes payload and search row with statements of their own, PostgreSQL in CTEs.
 WITH eligible AS (
     SELECT
@@ -180,6 +180,7 @@ INNER JOIN workflow_run_inputs AS i ON i.run_id = r.id;
 -- Delete up to :limit finished runs that were created before a time, oldest first, with all that belongs to them. Those
 -- of a chain of retries that goes on stay: it counts by them.
 -- Index: ix_workflow_runs__created in order
+-- Locks: FOR UPDATE SKIP LOCKED: two that prune at once take different runs.
 -- Differs: SQLite has one writer; here, two that prune at once take different runs. In a CTE, which is run once: a
 -- subquery may be run for each row, and lock other runs each time.
 WITH prunable AS MATERIALIZED (

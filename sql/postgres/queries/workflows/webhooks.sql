@@ -16,7 +16,9 @@ WHERE w.id = :workflow_id;
 -- No row when the workflow is missing, or the webhook that it has by now is not the one to replace (NULL: none).
 -- Returns: UUID
 -- Null: shared_secret, hmac_secret, replaces
--- Locks: the workflow, then the webhook, as all that changes webhooks; it waits only for a call that makes a place.
+-- Locks: FOR NO KEY UPDATE: the workflow, before the webhook, as all that changes webhooks; it waits only for a call
+-- that makes a place.
+-- Single: of the two arms one writes, as there is a webhook to replace or none.
 -- Differs: SQLite writes each table with a statement of its own, PostgreSQL in CTEs.
 WITH locked AS (
     SELECT id FROM workflows WHERE id = :workflow_id FOR NO KEY UPDATE
@@ -67,7 +69,7 @@ RETURNING id;
 -- Turn a workflow's webhook off and forget all about it, and record that in the workflow; no row when it has none.
 -- Returns: UUID
 -- Index: webhook_triggers_pkey
--- Locks: the workflow, then the webhook; it waits for calls that are just being accepted.
+-- Locks: FOR NO KEY UPDATE: the workflow, before the webhook; it waits for calls that are just being accepted.
 -- Differs: SQLite writes the two rows with two statements, PostgreSQL in a CTE.
 WITH locked AS (
     SELECT id FROM workflows WHERE id = :workflow_id FOR NO KEY UPDATE
@@ -87,8 +89,9 @@ RETURNING id;
 -- the workflow is archived or has no version; nor, on PostgreSQL, when its latest version changes at this moment.
 -- Returns: WorkflowRun
 -- Null: digest, signature_expires_at, slot_limit, counted_from
--- Locks: the workflow against being archived, and the webhook against being deleted, until the run is committed. Calls
---     wait for each other only where a place is made or the signature is the same.
+-- Locks: FOR KEY SHARE: the workflow against being archived, and the webhook against being deleted, until the run is
+-- committed. FOR UPDATE SKIP LOCKED: the place. Calls wait for each other only where a place is made or the signature
+-- is the same.
 -- Differs: SQLite writes each table with a statement of its own, PostgreSQL in CTEs.
 WITH eligible AS (
     SELECT
@@ -209,12 +212,13 @@ WHERE t.workflow_id = :workflow_id;
 -- name: prune_webhook_signatures(now, limit)!
 -- Forget up to :limit signatures that have expired.
 -- Index: ix_webhook_signatures__expires
+-- Locks: FOR UPDATE SKIP LOCKED: two that prune at once take different rows.
 -- Differs: SQLite has one writer; on PostgreSQL, two that prune at once take different rows.
 WITH expired AS MATERIALIZED (
     SELECT workflow_id, digest
     FROM webhook_signatures
     WHERE expires_at <= :now
-    ORDER BY expires_at
+    ORDER BY expires_at, workflow_id, digest
     LIMIT :limit
     FOR UPDATE SKIP LOCKED
 )
@@ -225,12 +229,13 @@ WHERE s.workflow_id = expired.workflow_id AND s.digest = expired.digest;
 -- name: prune_lasting_webhook_signatures(accepted_before, limit)!
 -- Forget up to :limit signatures that never expire, of calls accepted before a time; those calls are accepted again.
 -- Index: ix_webhook_signatures__lasting
--- Differs: SQLite has one writer; on PostgreSQL, two that prune at once take different rows.
+-- Locks: FOR UPDATE SKIP LOCKED: two that prune at once take different rows.
+-- Differs: SQLite has one writer, so it needs no lock.
 WITH old AS MATERIALIZED (
     SELECT workflow_id, digest
     FROM webhook_signatures
     WHERE expires_at IS NULL AND accepted_at < :accepted_before
-    ORDER BY accepted_at
+    ORDER BY accepted_at, workflow_id, digest
     LIMIT :limit
     FOR UPDATE SKIP LOCKED
 )

@@ -103,7 +103,6 @@ WHERE workflow_id = :workflow_id AND schedule_id = :schedule_id AND revision = :
 -- occurrence has had its run, or the workflow is archived or has no version.
 -- Returns: WorkflowRun
 -- Null: next_fire_at (it will never fire again)
--- Locks: the workflow against being archived until the run is committed.
 -- Differs: SQLite writes each table with a statement of its own, PostgreSQL in CTEs.
 INSERT INTO workflow_runs (
     id, workflow_id, workflow_version_id, status, triggered_by, created_at, updated_at, audit_log, retry_policy,

@@ -6,7 +6,6 @@
 -- not one of its own: then none is created.
 -- Returns: WorkflowRun
 -- Index: sqlite_autoindex_workflows_1, sqlite_autoindex_workflow_versions_1
--- Locks: the workflow against being archived until the runs are committed.
 -- Differs: SQLite writes each table with a statement of its own, PostgreSQL in CTEs.
 INSERT INTO workflow_runs (
     id, workflow_id, workflow_version_id, status, triggered_by, created_at, updated_at, audit_log, retry_policy,

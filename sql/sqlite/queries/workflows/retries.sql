@@ -18,7 +18,7 @@ WHERE w.id = :workflow_id;
 -- Give a workflow its next retry policy and record that in the workflow. Runs that exist keep theirs.
 -- No row when the workflow is missing, or has this policy already.
 -- Returns: UUID
--- Conflict: sqlite_autoindex_retry_policies_1 when another one is put at the same time.
+-- Conflict: sqlite_autoindex_retry_policies_1 in a race, when another one is put at the same time.
 -- Differs: SQLite writes the two rows with two statements, PostgreSQL in a CTE.
 INSERT INTO retry_policies (workflow_id, number, config, created_at)
 SELECT
@@ -64,7 +64,7 @@ WHERE r.id = :run_id;
 -- Decide to try a run again; a decision about it that still waits gives way. No row when it has been tried again, or
 -- others decide or dispatch at the same time: then it has to be looked at anew.
 -- Returns: int
--- Conflict: uq_workflow_run_retries__standing when another one decides at the same time.
+-- Conflict: uq_workflow_run_retries__standing in a race, when another one decides at the same time.
 -- Differs: SQLite writes with two statements, PostgreSQL with a CTE.
 UPDATE workflow_run_retries
 SET status = 'superseded'
@@ -129,7 +129,6 @@ WHERE first_run_id = :first_run_id AND retry_number = :retry_number AND status =
 -- its schedule has changed: a run of it may have begun, or it may forbid overlap now.
 -- Returns: WorkflowRun
 -- Null: schedule_revision (it has no schedule, or one that is gone)
--- Locks: the workflow against being archived until the run is committed.
 -- Differs: SQLite writes each table with a statement of its own, PostgreSQL in CTEs.
 INSERT INTO workflow_runs (
     id, workflow_id, workflow_version_id, status, triggered_by, created_at, updated_at, audit_log, retry_policy,

@@ -180,7 +180,7 @@ WHERE (workflow_id, digest) IN (
     SELECT workflow_id, digest
     FROM webhook_signatures
     WHERE expires_at <= :now
-    ORDER BY expires_at
+    ORDER BY expires_at, workflow_id, digest
     LIMIT :limit
 );
 
@@ -193,6 +193,6 @@ WHERE (workflow_id, digest) IN (
     SELECT workflow_id, digest
     FROM webhook_signatures
     WHERE expires_at IS NULL AND accepted_at < :accepted_before
-    ORDER BY accepted_at
+    ORDER BY accepted_at, workflow_id, digest
     LIMIT :limit
 );
