@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 from orcheo_sql.structs.base import AuditedEntity, AuditRecord, Record, utc_now
-from orcheo_sql.structs.cron_rows import CronSchedule, CronScheduleState, DueSchedule
+from orcheo_sql.structs.cron_rows import (
+    CronSchedule,
+    CronScheduleState,
+    DueSchedule,
+    StoredSchedule,
+)
 from orcheo_sql.structs.dispatch_rows import (
     DueRetry,
     OutboxCounts,
@@ -90,6 +95,7 @@ __all__ = [
     "RunStatusCounts",
     "StoredCursor",
     "StoredRetryPolicy",
+    "StoredSchedule",
     "StoredWebhook",
     "VersionDiff",
     "WebhookRefusal",
