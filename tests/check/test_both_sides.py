@@ -33,7 +33,7 @@ def test_what_both_trees_have_wrong(tree: Tree, check: Checker) -> None:
             "ORDER BY r.created_at DESC",
         )
         lines[f"{dialect} prune"] = edit(
-            "runs", "prune_runs", "ORDER BY created_at, id", "ORDER BY created_at"
+            "runs", "prune_runs", "ORDER BY r.created_at, r.id", "ORDER BY r.created_at"
         )
         edit("versions", "get_latest_version", "DESC\nLIMIT 1;", "DESC;")
         edit("workflows", "get_workflow", "WHERE id = :id", "WHERE id = :id OR 1 = 1")
@@ -55,7 +55,7 @@ def test_what_both_trees_have_wrong(tree: Tree, check: Checker) -> None:
         lists, runs = tree.root / folder / "run_lists.sql", tree.root / folder / "runs.sql"
         line = tree.line(f"{folder}/run_lists.sql", "ORDER BY r.created_at DESC\n")
         found(findings, lists, line, "list_runs_by_status: ORDER BY leaves ties", "`Order:`")
-        line = tree.line(f"{folder}/runs.sql", "ORDER BY created_at\n")
+        line = tree.line(f"{folder}/runs.sql", "ORDER BY r.created_at\n")
         found(findings, runs, line, "prune_runs: ORDER BY leaves ties")
         for file, name in (
             ("versions", "get_latest_version"),
@@ -91,7 +91,9 @@ def test_tags_that_say_why(tree: Tree, check: Checker) -> None:
             "-- Index:",
             "-- Single: I say so.\n-- Index:",
         )
-        tree.query(dialect, "runs", "prune_runs", "ORDER BY created_at, id", "ORDER BY created_at")
+        tree.query(
+            dialect, "runs", "prune_runs", "ORDER BY r.created_at, r.id", "ORDER BY r.created_at"
+        )
         tree.query(
             dialect, "runs", "prune_runs", "-- Index:", "-- Order: I do not care.\n-- Index:"
         )

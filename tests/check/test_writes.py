@@ -181,7 +181,7 @@ def test_trials_of_conflicts(tree: Tree, check: Checker) -> None:
 
 
 def test_locks(tree: Tree, check: Checker) -> None:
-    tree.query("postgres", "runs", "prune_runs", "    FOR UPDATE SKIP LOCKED\n", "")
+    tree.query("postgres", "runs", "prune_runs", "    FOR UPDATE OF r SKIP LOCKED\n", "")
     tree.query("postgres", "runs", "insert_run", "    FOR KEY SHARE OF w\n", "    FOR SHARE OF w\n")
     tree.query(
         "postgres", "outbox", "claim_outbox", "    FOR UPDATE SKIP LOCKED\n", "    FOR UPDATE\n"

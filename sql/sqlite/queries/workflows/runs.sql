@@ -139,13 +139,29 @@ RETURNING
 UPDATE workflow_run_search SET search_text = search_text || :error_text WHERE run_id = :id AND :error_text <> '';
 
 -- name: prune_runs(created_before, limit)!
--- Delete up to :limit finished runs that were created before a time, oldest first, with all that belongs to them.
+-- Delete up to :limit finished runs that were created before a time, oldest first, with all that belongs to them. Those
+-- of a chain of retries that goes on stay: it counts by them.
 -- Index: ix_workflow_runs__created in order
 -- Differs: SQLite has one writer; on PostgreSQL, two that prune at once take different runs.
 DELETE FROM workflow_runs
 WHERE id IN (
-    SELECT id FROM workflow_runs
-    WHERE created_at < :created_before AND +status IN ('succeeded', 'failed', 'cancelled')
-    ORDER BY created_at, id
+    SELECT r.id
+    FROM workflow_runs AS r
+    WHERE
+        r.created_at < :created_before AND +r.status IN ('succeeded', 'failed', 'cancelled')
+        AND NOT EXISTS (
+            SELECT 1
+            FROM (
+                SELECT r.id AS first_run_id
+                UNION ALL
+                SELECT a.first_run_id FROM workflow_run_retries AS a WHERE a.failed_run_id = r.id
+                UNION ALL
+                SELECT b.first_run_id FROM workflow_run_retries AS b WHERE b.run_id = r.id
+            ) AS chain
+            INNER JOIN workflow_run_retries AS d ON d.first_run_id = chain.first_run_id
+            LEFT JOIN workflow_runs AS again ON again.id = d.run_id
+            WHERE d.status = 'waiting' OR again.status IN ('pending', 'running')
+        )
+    ORDER BY r.created_at, r.id
     LIMIT :limit
 );
