@@ -39,7 +39,7 @@ _SHAPES: dict[SQLOperationType, Shape] = {
 }
 OPERATORS: dict[Shape, str] = {"rows": "", "one": "^", "value": "$", "count": "!"}
 _NAME = re.compile(r"^--\s*name\s*:\s*(\w+)", re.MULTILINE)
-_TAG = re.compile(r"^(Returns|Index|Plan|Scan|Null|Differs|Conflict|Locks):\s*(.*)$")
+_TAG = re.compile(r"^(Returns|Index|Plan|Scan|Null|Differs|Conflict|Locks|Single|Order):\s*(.*)$")
 _WRITES = re.compile(r"\b(?:INSERT\s+INTO|UPDATE|DELETE\s+FROM)\b", re.IGNORECASE)
 _QUOTED = re.compile(r"'(?:''|[^'])*'")
 

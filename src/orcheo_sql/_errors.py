@@ -401,8 +401,12 @@ class ServiceTokenNotFoundError(RepositoryError, KeyError):
 class ServiceTokenExistsError(RepositoryError):
     """There is a service token with this identifier, or with this very hash."""
 
-    def __init__(self, identifier: str):
-        super().__init__(f"Service token {identifier!r} exists already")
+    def __init__(self, identifier: str, *, by_hash: bool = False):
+        super().__init__(
+            f"The hash of service token {identifier!r} is another token's already"
+            if by_hash
+            else f"Service token {identifier!r} exists already"
+        )
         self.identifier = identifier
 
 
@@ -448,8 +452,8 @@ class RunHistoryPayloadTooLargeError(RunHistoryError):
 class AgentensorCheckpointNotFoundError(RepositoryError):
     """No such training checkpoint."""
 
-    def __init__(self, checkpoint_id: str):
-        super().__init__(f"Checkpoint {checkpoint_id!r} not found.")
+    def __init__(self, checkpoint_id: object):
+        super().__init__(f"Checkpoint {str(checkpoint_id)!r} not found.")
 
 
 class AgentensorVersionConflictError(RepositoryError):

@@ -18,7 +18,6 @@ from ._search import SearchQuery
 from .structs import (
     AgentensorCheckpoint,
     AuditEntry,
-    CronSchedule,
     DueRetry,
     DueSchedule,
     LeasedListener,
@@ -40,6 +39,7 @@ from .structs import (
     StoredCursor,
     StoredHistory,
     StoredRetryPolicy,
+    StoredSchedule,
     StoredStep,
     StoredWebhook,
     WebhookRefusal,
@@ -186,7 +186,7 @@ class History(Protocol):
     async def append_step(
         self, *, execution_id: str, payload: Json, search_text: str | None, now: datetime
     ) -> RunHistoryStep | None:
-        """Append a step under the next index, whatever the status; no row when there is no such history."""
+        """Append a step under the next index, whatever the status; no row when there is no such history. Those who append to one execution take turns at its row."""
         ...
 
     async def list_steps(
@@ -383,6 +383,10 @@ class Tokens(Protocol):
         """End a token for good; no row when it is missing, or revoked already: then the first time and reason stay."""
         ...
 
+    async def renew_hash(self, *, identifier: str, secret_hash: str, renewed: str) -> int:
+        """Put another hash of the same token in the place of one, unless that was changed meanwhile."""
+        ...
+
     async def delete_token(self, *, identifier: str) -> int:
         """Delete a token; its log stays."""
         ...
@@ -401,7 +405,7 @@ class Workflows(Protocol):
         """List the audit trail of a workflow, version, run or listener subscription, oldest first."""
         ...
 
-    async def get_schedule(self, *, workflow_id: UUID) -> CronSchedule | None:
+    async def get_schedule(self, *, workflow_id: UUID) -> StoredSchedule | None:
         """Get the schedule of a workflow."""
         ...
 
@@ -416,7 +420,7 @@ class Workflows(Protocol):
         now: datetime,
         event: Json,
     ) -> UUID | None:
-        """Set a workflow's schedule and record that in the workflow. A changed one counts from now on. No row when the workflow is missing, or has this config already."""
+        """Set a workflow's schedule and record that in the workflow. A changed one counts from now on, and so does one that was set aside. No row when the workflow is missing, or has this config already and is not set aside."""
         ...
 
     async def delete_cron_trigger(
@@ -434,11 +438,11 @@ class Workflows(Protocol):
         after_id: UUID,
         limit: int,
     ) -> list[DueSchedule]:
-        """List the schedules to look at: due, or never looked at, in the order of their due time and of their making. Left out are those that forbid overlap and whose last run has not ended."""
+        """List the schedules to look at: due, or never looked at, in the order of their due time and of their making. Left out are those that forbid overlap and whose last run has not ended. The config is text: one that can't be read must not hide the others."""
         ...
 
     async def move_schedule(
-        self, *, workflow_id: UUID, revision: int, next_fire_at: datetime | None
+        self, *, workflow_id: UUID, schedule_id: UUID, revision: int, next_fire_at: datetime | None
     ) -> int:
         """Say when to look at a schedule next, without firing."""
         ...
@@ -448,7 +452,7 @@ class Workflows(Protocol):
         *,
         id: UUID,
         workflow_id: UUID,
-        workflow_version_id: UUID,
+        schedule_id: UUID,
         revision: int,
         scheduled_for: datetime | None,
         next_fire_at: datetime | None,
@@ -457,13 +461,14 @@ class Workflows(Protocol):
         event: Json,
         search_text: str,
     ) -> WorkflowRun | None:
-        """Create the run of one occurrence and move the schedule on. No row when another dispatcher has changed the schedule, its last run has not ended and it forbids overlap, the occurrence has had its run, or the workflow is archived."""
+        """Create the run of one occurrence, of the version that is the latest now, and move the schedule on. No row when another dispatcher has changed the schedule, its last run has not ended and it forbids overlap, the occurrence has had its run, or the workflow is archived or has no version."""
         ...
 
     async def pass_occurrence(
         self,
         *,
         workflow_id: UUID,
+        schedule_id: UUID,
         revision: int,
         scheduled_for: datetime,
         next_fire_at: datetime | None,
@@ -472,7 +477,13 @@ class Workflows(Protocol):
         ...
 
     async def set_schedule_aside(
-        self, *, workflow_id: UUID, revision: int, reason: str | None, now: datetime
+        self,
+        *,
+        workflow_id: UUID,
+        schedule_id: UUID,
+        revision: int,
+        reason: str | None,
+        now: datetime,
     ) -> int:
         """Leave a schedule out, with the reason, until somebody resumes or configures it."""
         ...
@@ -482,14 +493,14 @@ class Workflows(Protocol):
         ...
 
     async def resume_schedule(
-        self, *, workflow_id: UUID, unseen: datetime | None, now: datetime, event: Json
+        self, *, workflow_id: UUID, unseen: datetime, now: datetime, event: Json
     ) -> UUID | None:
         """Resume a schedule that is paused or set aside, from now on, and record that in the workflow; no row when it is neither."""
         ...
 
     async def list_schedules(
         self, *, after_at: datetime, after_id: UUID, limit: int
-    ) -> list[CronSchedule]:
+    ) -> list[StoredSchedule]:
         """List all schedules in the order of their making, for an operator."""
         ...
 
@@ -602,7 +613,7 @@ class Workflows(Protocol):
         synced_event: Json,
         disabled_event: Json,
     ) -> list[UUID]:
-        """Serve the listeners of one version, given as a JSON array, and no others of the workflow: what was served before is disabled, pauses stand, and in an archived workflow all rest. The workflow's row is locked by an earlier statement of the transaction, so that this one sees what was committed while that one waited. The ids returned are those that are current now."""
+        """Serve the listeners of one version, given as a JSON array, and no others of the workflow: what was served before is disabled, pauses stand, and in an archived workflow all rest as long as it is archived. The workflow's row is locked by an earlier statement of the transaction, so that this one sees what was committed while that one waited. The ids returned are those that are current now."""
         ...
 
     async def update_listener_status(
@@ -649,7 +660,7 @@ class Workflows(Protocol):
     async def list_outbox(
         self, *, after_at: datetime, after_id: UUID, limit: int
     ) -> list[OutboxEntry]:
-        """List the rows by the time from which they are offered; that of a claimed one is the end of its lease."""
+        """List the rows by the time from which they are offered; that of a claimed one is the end of its lease. The claim itself stays with whoever made it: with it anybody could acknowledge the run."""
         ...
 
     async def count_outbox(self, *, now: datetime) -> OutboxCounts | None:
@@ -680,7 +691,7 @@ class Workflows(Protocol):
         delay_seconds: float,
         now: datetime,
     ) -> int | None:
-        """Decide to try a run again; a decision about it that still waits gives way. No row when the number is taken: another decision of the chain was made at the same time."""
+        """Decide to try a run again; a decision about it that still waits gives way. No row when it has been tried again, or others decide or dispatch at the same time: then it has to be looked at anew."""
         ...
 
     async def list_due_retries(
@@ -704,7 +715,7 @@ class Workflows(Protocol):
         event: Json,
         search_text: str,
     ) -> WorkflowRun | None:
-        """Create the run that tries a failed one again: same version, input, config and policy, linked by its decision. No row when another dispatcher has done so, the run has not failed, its workflow is archived, or (given a revision) its schedule has changed: a run of it that forbids overlap may have begun."""
+        """Create the run that tries a failed one again: same version, input, config and policy, linked by its decision. No row when another dispatcher has done so, the run has not failed, its workflow is archived, or (given a revision) its schedule has changed: a run of it may have begun, or it may forbid overlap now."""
         ...
 
     async def list_run_retries(self, *, run_id: UUID) -> list[RunRetry]:
@@ -863,7 +874,7 @@ class Workflows(Protocol):
         ...
 
     async def prune_runs(self, *, created_before: datetime, limit: int) -> int:
-        """Delete up to :limit finished runs that were created before a time, oldest first, with all that belongs to them."""
+        """Delete up to :limit finished runs that were created before a time, oldest first, with all that belongs to them. Those of a chain of retries that goes on stay: it counts by them."""
         ...
 
     async def search_workflows(
@@ -975,12 +986,13 @@ class Workflows(Protocol):
         config: Json,
         shared_secret: str | None,
         hmac_secret: str | None,
-        revision: int,
+        replaces: UUID | None,
+        revision: UUID,
         clear_slots: bool,
         now: datetime,
         event: Json,
     ) -> UUID | None:
-        """Set a workflow's webhook and record that in the workflow; with :clear_slots, past calls count no more. No row when the workflow is missing, or the webhook has another revision (0 for none) by now."""
+        """Set a workflow's webhook and record that in the workflow; with :clear_slots, past calls count no more. No row when the workflow is missing, or the webhook that it has by now is not the one to replace (NULL: none)."""
         ...
 
     async def delete_webhook(self, *, workflow_id: UUID, now: datetime, event: Json) -> UUID | None:
@@ -992,8 +1004,7 @@ class Workflows(Protocol):
         *,
         id: UUID,
         workflow_id: UUID,
-        workflow_version_id: UUID,
-        revision: int,
+        revision: UUID,
         digest: str | None,
         signature_expires_at: datetime | None,
         slot_limit: int | None,
@@ -1003,7 +1014,7 @@ class Workflows(Protocol):
         event: Json,
         search_text: str,
     ) -> WorkflowRun | None:
-        """Accept a call: remember its signature, take a place of the rate limit and create its run, all or nothing. No row when the webhook has another revision, the signature was seen, no place is free, or the workflow is archived."""
+        """Accept a call: remember its signature, take a place of the rate limit and create its run, of the version that is the latest now, all or nothing. No row when the webhook has another revision, the signature was seen, no place is free, the workflow is archived or has no version; nor, on PostgreSQL, when its latest version changes at this moment."""
         ...
 
     async def get_webhook_refusal(
@@ -1014,6 +1025,12 @@ class Workflows(Protocol):
 
     async def prune_webhook_signatures(self, *, now: datetime, limit: int) -> int:
         """Forget up to :limit signatures that have expired."""
+        ...
+
+    async def prune_lasting_webhook_signatures(
+        self, *, accepted_before: datetime, limit: int
+    ) -> int:
+        """Forget up to :limit signatures that never expire, of calls accepted before a time; those calls are accepted again."""
         ...
 
     async def get_workflow(self, *, id: UUID) -> Workflow | None:

@@ -148,7 +148,11 @@ def test_schemas_are_compared(tmp_path: Path) -> None:
     assert found == {
         ("p.sql", 1, "table only_postgres is not made for SQLite"),
         ("s.sql", 1, "table only_sqlite is not made for PostgreSQL"),
-        ("p.sql", 2, "column t.a is bigint, but TEXT on SQLite"),
+        (
+            "p.sql",
+            2,
+            "column t.a is bigint, but TEXT on SQLite; that is text, uuid, timestamptz, json or jsonb here",
+        ),
         ("s.sql", 3, "column t.b is not made for PostgreSQL"),
         ("p.sql", 4, "column t.c is not made for SQLite"),
         ("p.sql", 1, "index ix_t__a is not the same as on SQLite"),

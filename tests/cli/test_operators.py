@@ -12,6 +12,7 @@ from tests.cli.conftest import Cli
 from tests.cli.databases import tables
 from tests.repositories.factories import (
     MISSING,
+    direct,
     new_run,
     new_version,
     new_workflow,
@@ -67,6 +68,21 @@ def test_lists_create_and_migrate_nothing(
     assert "orcheo-sql migrate up" in done.err
     assert done.is_quiet
     assert tables(unmigrated) == set()
+
+
+def test_a_schedule_that_cannot_be_read_is_listed(cli: Cli, configured: dict[str, Any]) -> None:
+    prepare(configured, three_schedules)
+
+    async def spoil() -> None:
+        async with direct(configured) as connection:
+            await connection.execute(
+                r"""UPDATE cron_triggers SET config = '{"expression": "\ud800"}'"""
+            )
+
+    asyncio.run(spoil())
+    assert {s["config"] for s in cli("schedules", "list", "--json").json} == {None}
+    assert "unreadable" in cli("schedules", "list").out
+    assert cli("schedules", "pause", "second").status == 0
 
 
 def test_schedules_are_listed_paused_and_resumed(cli: Cli, configured: dict[str, Any]) -> None:
@@ -219,7 +235,15 @@ def test_what_is_no_span(cli: Cli, configured: dict[str, Any], span: str) -> Non
     assert re.search(r"90s, 15m", done.err)
 
 
-def test_a_span_beyond_ten_years(cli: Cli, configured: dict[str, Any]) -> None:
-    done = cli("outbox", "sweep", "--pending-for", "999999999d")
-    assert (done.status, done.is_quiet) == (1, True)
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("outbox", "sweep", "--pending-for"),
+        ("schedules", "sweep", "--stale-for"),
+        ("listeners", "sweep", "--disabled-for"),
+    ],
+)
+def test_a_span_beyond_ten_years(cli: Cli, configured: dict[str, Any], command: Any) -> None:
+    done = cli(*command, "999999999d")
+    assert (done.status, done.is_quiet) == (2, True)
     assert "ten years" in done.err

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
+import shlex
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -117,3 +120,33 @@ def test_nothing_is_created_on_the_way(cli: Cli, unmigrated: dict[str, Any], com
         assert "orcheo-sql migrate up" in done.err
         assert tables(unmigrated) == set()
     assert done.is_quiet
+
+
+def test_a_token_with_something_around_it_is_not_repeated(
+    cli: Cli, configured: dict[str, Any]
+) -> None:
+    token = cli("tokens", "mint", "--identifier", "ci").out.strip()
+    secret = token.split("_")[2]
+    legacy = "Zm9vYmFyYmF6LV9xdXV4cXV1eHF1dXhxdXV4cXV1eHE"
+    for said in (f"{token} ", f"{token}\n", f"Bearer {token}", token[:-1], legacy, f"{legacy}x"):
+        for command in (("rotate", said), ("revoke", said, "--reason", "x")):
+            done = cli("tokens", *command)
+            assert done.status != 0
+            assert secret not in done.err + done.out
+            assert legacy not in done.err + done.out
+    done = cli("tokens", "revoke", "ci", "--reason", f"saw {token}", "--actor", token)
+    assert secret not in done.err + done.out + cli("tokens", "audit", "--json").out
+    assert cli("tokens", "mint", "--expires-in", "0s").status != 0
+
+
+def test_the_documented_commands(cli: Cli, configured: dict[str, Any]) -> None:
+    page = (Path(__file__).parents[2] / "docs/tokens.md").read_text()
+    (block,) = re.findall(r"```bash\n(.*?)```", page, re.DOTALL)
+    commands = [
+        shlex.split(re.sub(r"^TOKEN=\$\((.*)\)$", r"\1", line)) for line in block.splitlines()
+    ]
+    assert [command[2] for command in commands] == ["mint", "list", "rotate", "revoke", "audit"]
+    for command in commands:
+        done = cli(*command[1:])
+        assert (done.status, command) == (0, command), done.err
+    assert all(word in done.out for word in ("created", "rotated", "revoked"))

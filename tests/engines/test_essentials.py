@@ -13,6 +13,7 @@ from uuid import uuid4
 
 import psycopg
 import pytest
+from tests.fixtures.databases import postgres_settings
 
 from orcheo_sql import (
     ConfigError,
@@ -54,7 +55,7 @@ async def all_given_back(db: Database) -> bool:
 
 
 def private_settings(server: ScratchPostgres) -> Settings:
-    return {"repository_backend": "postgres", "postgres_dsn": server.create_database()}
+    return postgres_settings(server.create_database())
 
 
 def terminate_all(dsn: str) -> int:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
+from tests.fixtures.databases import postgres_settings
 
 from orcheo_sql import (
     ConfigError,
@@ -50,7 +51,7 @@ asyncio.run(main())
 
 
 def postgres(server: ScratchPostgres, **more: Any) -> dict[str, Any]:
-    return {"repository_backend": "postgres", "postgres_dsn": server.create_database(), **more}
+    return {**postgres_settings(server.create_database()), **more}
 
 
 def test_a_program_that_does_not_close_ends(settings_of: dict[str, Any]) -> None:

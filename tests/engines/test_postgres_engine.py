@@ -201,7 +201,5 @@ async def test_an_observer_that_fails_fails_no_query(
 
 
 async def test_subsystems_on_one_dsn_share_one_pool(settings: Settings) -> None:
-    async with Database(
-        **settings, checkpoint_backend="postgres", auth_service_token_backend="postgres"
-    ) as db:
+    async with Database(**settings) as db:
         assert len(await db.health()) == 1

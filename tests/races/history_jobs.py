@@ -11,6 +11,7 @@ from orcheo_sql import RunHistoryNotFoundError
 
 if TYPE_CHECKING:
     from datetime import datetime
+    from uuid import UUID
 
     from tests.races.crew import Member
 
@@ -55,13 +56,22 @@ async def end(member: Member, executions: list[str]) -> list[str]:
 
 
 async def prune(member: Member, before: datetime, limit: int) -> int:
-    """Delete what has ended until there is none left, and return how many went."""
+    """Delete what has ended as docs/history.md says: until a batch is not full; return how many went."""
     gone = 0
     while True:
         pruned = await member.db.history.prune_histories(finished_before=before, limit=limit)
-        if not pruned:
-            return gone
         gone += pruned
+        if pruned < limit:
+            return gone
+
+
+async def prune_or_delete(member: Member, workflow_id: UUID, before: datetime) -> str:
+    """One deletes the workflow, one its histories, the others prune."""
+    if member.number == 0:
+        return await attempt(member.db.workflows.delete_workflow(workflow_id))
+    if member.number == 1:
+        return await attempt(member.db.history.delete_histories_of_workflow(workflow_id))
+    return await attempt(prune(member, before, 200))
 
 
 async def append_or_delete(member: Member, rounds: int) -> int:

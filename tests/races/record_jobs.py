@@ -41,5 +41,5 @@ async def save_snapshots(member: Member, run: str, rounds: int) -> None:
         word = f"by{member.number}n{number}"
         await member.db.snapshots.save_run_state(run, {"word": word, "objective": word}, word)
         await member.db.snapshots.update_run_status(run, "complete")
-        if member.number == 0 and number % 5 == 4:
+        if member.number == 0 and number % 5 == 3:
             await member.db.snapshots.delete_run(run)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from tests.repositories.factories import rows
@@ -26,7 +25,8 @@ async def test_steps_of_all_processes_are_numbered_without_gap_or_error(
         assert [index for index, _ in appended] == list(range(200))
         found = await db.history.get_history("e")
         assert [(step.index, step.payload["content"]) for step in found.steps] == appended
-        assert found.trace_last_span_at == found.steps[-1].at
+        # Clocks of processes are read before they take turns, so times may go back from step to step.
+        assert found.trace_last_span_at == max(step.at for step in found.steps)
 
 
 async def test_a_history_begins_once(crew: Crew, settings_of: dict[str, Any]) -> None:
@@ -60,27 +60,6 @@ async def test_an_execution_ends_in_one_way(crew: Crew, settings_of: dict[str, A
             last = [step for step in found.steps if "last" in step.payload]
             assert len(last) == (0 if found.status == "cancelled" else 1)
             assert [step.index for step in found.steps] == list(range(2 + len(last)))
-
-
-async def test_many_prune_at_once(crew: Crew, settings_of: dict[str, Any]) -> None:
-    """Each history is deleted, and counted, once; nobody meets a deadlock."""
-    async with Database(**settings_of, history_search=True) as db:
-        async with db.transaction() as tx:
-            for number in range(300):
-                execution = f"e{number}"
-                await tx.history.start_run(workflow_id="w", execution_id=execution)
-                await tx.history.append_step(execution, {"word": "needle"})
-                if number % 3 == 0:
-                    await tx.history.mark_completed(execution)
-                elif number % 3 == 1:
-                    await tx.history.mark_failed(execution, "boom")
-        later = datetime.now(UTC) + timedelta(hours=1)
-        gone = await asyncio.to_thread(crew.run, settings_of, "history_jobs.prune", later, 7)
-        # Who comes to what another is just deleting ends early; one goes on.
-        rest = await db.history.prune_histories(finished_before=later)
-        assert sum(gone) + rest == 200
-        assert {h.status for h in await db.history.list_histories("w")} == {"running"}
-        assert await rows(settings_of, "SELECT count(*) FROM run_history_search") == [(100,)]
 
 
 async def test_a_history_that_is_deleted_meanwhile_is_whole_or_not_there(

@@ -116,6 +116,10 @@ async def require_consistent(settings: dict[str, Any]) -> None:
         "WHERE (s.status <> 'disabled' AND coalesce(l.subscription_id <> s.id, TRUE)) "
         "OR (s.status = 'active' AND (w.is_archived OR l.is_paused)) "
         "OR (s.status = 'paused' AND NOT l.is_paused) "
-        "OR (s.status <> 'active' AND s.assigned_runtime IS NOT NULL)",
+        "OR (s.status <> 'active' AND s.assigned_runtime IS NOT NULL) "
+        # What is to come back is at rest, and in an archived workflow; or nothing will ever bring it back.
+        "OR (s.archived_status IS NOT NULL AND s.status <> 'disabled') "
+        "OR (s.archived_status IS NOT NULL AND NOT w.is_archived AND l.subscription_id = s.id) "
+        "OR ((s.archived_status = 'paused') AND NOT l.is_paused AND l.subscription_id = s.id)",
     )
     assert broken == []

@@ -6,6 +6,7 @@ import asyncio
 import datetime as dt
 from functools import partial
 from typing import TYPE_CHECKING, Any
+from uuid import UUID, uuid4
 
 import msgspec
 import pytest
@@ -235,6 +236,7 @@ async def test_hostile_metrics_become_text(db: Database) -> None:
         ({"metrics": None}, "metrics"),
         ({"metrics": {"f": object()}}, "metrics.f"),
         ({"metadata": "text"}, "metadata"),
+        ({"metadata": []}, "metadata"),
         ({"is_best": 1}, "is_best"),
         ({"artifact_url": 5}, "artifact_url"),
     ],
@@ -288,3 +290,37 @@ async def test_two_at_once_get_two_numbers(db: Database) -> None:
     made = await asyncio.gather(*(record(db, is_best=True) for _ in range(20)))
     assert sorted(c.config_version for c in made) == list(range(1, 21))
     assert sum(c.is_best for c in await db.agentensor.list_checkpoints("w")) == 1
+
+
+async def test_marking_waits_for_pruning(settings_of: dict[str, Any]) -> None:
+    """What is deleted meanwhile can't be the best, also within a unit of work."""
+    async with Database(**settings_of) as db, Database(**settings_of) as other:
+        old, *_ = [await record(db) for _ in range(3)]
+
+        async def mark() -> None:
+            async with other.transaction() as tx:
+                await tx.agentensor.mark_best_checkpoint(old.id)
+
+        async with db.transaction() as tx:
+            assert await tx.agentensor.prune_checkpoints("w", keep_last=1) == 2
+            marking = asyncio.create_task(mark())
+            await asyncio.sleep(0.2)
+            assert not marking.done()
+        with pytest.raises(AgentensorCheckpointNotFoundError):
+            await marking
+        assert await db.agentensor.best_checkpoint("w") is None
+
+
+async def test_the_highest_versions_are_listed(db: Database) -> None:
+    await record(db, config_version=2**62)
+    made = await record(db)
+    assert made.config_version == 2**62 + 1
+    assert await db.agentensor.latest_checkpoint("w") == made
+
+
+async def test_ids_may_be_uuids(db: Database) -> None:
+    workflow = uuid4()
+    made = await record(db, workflow)
+    assert made.workflow_id == str(workflow)
+    assert await db.agentensor.get_checkpoint(UUID(made.id)) == made
+    assert await db.agentensor.list_checkpoints(workflow) == [made]

@@ -573,7 +573,7 @@ async def test_only_due_schedules_are_looked_at(observed: Database, queries: Que
 
 
 async def test_more_are_due_than_fit_a_batch(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("orcheo_sql.repositories.workflow_cron.BATCH", 3)
+    monkeypatch.setattr("orcheo_sql.repositories.workflow_cron_dispatch.BATCH", 3)
     stuck = await new_workflow(db)
     await db.workflows.configure_cron_trigger(stuck.id, CronTriggerConfig(expression="0 12 * * *"))
     versions = [await scheduled(db) for _ in range(8)]

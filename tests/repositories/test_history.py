@@ -17,7 +17,6 @@ from orcheo_sql import (
     OrcheoSqlError,
     RunHistoryError,
     RunHistoryNotFoundError,
-    RunHistoryPayloadTooLargeError,
     RunHistoryRecord,
     RunHistoryTransitionError,
     ValidationError,
@@ -239,27 +238,6 @@ async def test_a_step_may_come_late(timed: Database, clock: Clock) -> None:
     )
     assert found.steps == [step]
     assert found.trace_last_span_at == clock.at
-
-
-async def test_what_is_too_large_is_refused_as_an_error_of_the_history(
-    settings_of: dict[str, Any],
-) -> None:
-    async with Database(**settings_of, history_max_payload_bytes=100) as db:
-        with pytest.raises(
-            RunHistoryPayloadTooLargeError,
-            match="inputs of execution_id=e1 is larger than 100 bytes",
-        ):
-            await start(db, inputs={"a": "x" * 100})
-        await start(db, inputs={"a": "x" * 80})
-        await db.history.append_step("e1", {"a": "x" * 92})
-        with pytest.raises(
-            RunHistoryError, match=r"payload of execution_id=e1 .* ORCHEO_HISTORY_MAX_PAYLOAD_BYTES"
-        ):
-            await db.history.append_step("e1", {"a": "x" * 93})
-        with pytest.raises(RunHistoryPayloadTooLargeError):
-            await db.history.finish_run("e1", status="completed", payload=["x" * 100])
-        found = await db.history.get_history("e1")
-        assert (found.status, len(found.steps)) == ("running", 1)
 
 
 async def test_secrets_are_not_written(settings_of: dict[str, Any]) -> None:

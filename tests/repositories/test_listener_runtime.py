@@ -288,6 +288,69 @@ async def test_a_lease_is_for_its_subscription(db: Database) -> None:
         )
 
 
+def _changed(**fields: Any) -> Any:
+    return lambda lease: msgspec.structs.replace(lease, **fields)
+
+
+def _of(**fields: Any) -> Any:
+    return lambda lease: msgspec.structs.replace(
+        lease, subscription=msgspec.structs.replace(lease.subscription, **fields)
+    )
+
+
+@pytest.mark.parametrize(
+    ("make", "text"),
+    [
+        (_changed(runtime_id=None), "lease.runtime_id must be text"),
+        (_changed(runtime_id=""), "lease.runtime_id must not be empty"),
+        (_changed(runtime_id=5), "lease.runtime_id must be text"),
+        (_changed(runtime_id="a\0"), "lease.runtime_id must not contain NUL"),
+        (_changed(runtime_id="\ud800"), "lease.runtime_id must not contain lone surrogates"),
+        (_changed(epoch=None), "lease.epoch must be a whole number"),
+        (_changed(epoch="1"), "lease.epoch must be a whole number"),
+        (_changed(epoch=True), "lease.epoch must be a whole number"),
+        (_changed(epoch=2**63), "lease.epoch must be a whole number"),
+        (_changed(epoch=-1), "lease.epoch must be a whole number"),
+        (_changed(subscription=None), "lease.subscription must be a ListenerSubscription"),
+        (_of(id=None), "lease.subscription.id must be"),
+        (_of(id="bot"), "lease.subscription.id must be a UUID"),
+        (_of(config=None), "lease.subscription.config must be a mapping"),
+        (msgspec.structs.asdict, "lease must be a ListenerLease, not dict"),
+        (lambda lease: lease.runtime_id, "lease must be a ListenerLease, not str"),
+        (lambda lease: False, "lease must be a ListenerLease, not bool"),
+    ],
+)
+async def test_half_a_lease_is_none_and_is_not_taken_for_no_lease(
+    db: Database, settings_of: dict[str, Any], make: Any, text: str
+) -> None:
+    bot = await listen(db)
+    given = make(await held(db, bot))
+    with pytest.raises(ValidationError, match=text):
+        await dispatch(db, bot, lease=given)
+    with pytest.raises(ValidationError, match=text):
+        await db.workflows.save_listener_cursor(ListenerCursor(subscription_id=bot.id), lease=given)
+    with pytest.raises(ValidationError, match=text):
+        await db.workflows.renew_listener_lease(given, lease_seconds=60)
+    assert await count(settings_of, "workflow_runs") == 0
+    assert await db.workflows.get_listener_cursor(bot.id) is None
+
+
+async def test_renewing_nothing(db: Database) -> None:
+    with pytest.raises(ValidationError, match="lease must be a ListenerLease, not NoneType"):
+        await db.workflows.renew_listener_lease(None, lease_seconds=60)  # type: ignore[arg-type]
+
+
+async def test_a_lease_may_have_been_sent(db: Database) -> None:
+    """As a document, whose ids are text until they are read by their type."""
+    bot = await listen(db)
+    lease = await held(db, bot)
+    sent = msgspec.structs.replace(
+        lease, subscription=msgspec.structs.replace(lease.subscription, id=str(bot.id))
+    )
+    assert await dispatch(db, bot, lease=sent) is not None
+    assert (await db.workflows.renew_listener_lease(sent, lease_seconds=9)).epoch == lease.epoch
+
+
 async def test_a_lease_of_nothing(db: Database) -> None:
     lease = await held(db, await listen(db))
     await db.workflows.reset()

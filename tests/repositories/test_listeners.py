@@ -39,6 +39,7 @@ from orcheo_sql import (
     Database,
     EncodingError,
     ListenerCursor,
+    ListenerLeaseLostError,
     ListenerNotCurrentError,
     ListenerSubscriptionStatus,
     ValidationError,
@@ -300,20 +301,85 @@ async def test_w26_w33_an_archived_workflow_listens_to_nothing(
     await require_consistent(settings_of)
 
     await change(db, bot.workflow_id, is_archived=False)
-    assert await served(db, bot.workflow_id) == [], "un-archiving brings nothing back by itself"
-    assert await dispatch(db, new) is None
-    assert (await set_status(db, new, ACTIVE)).status == ACTIVE
+    [restored] = await served(db, bot.workflow_id)
+    assert (restored.id, restored.status) == (new.id, ACTIVE)
     assert await dispatch(db, new) is not None
     with pytest.raises(ListenerNotCurrentError):
         await set_status(db, bot, ACTIVE)
+    await require_consistent(settings_of)
 
 
-async def test_a_pause_outlives_archiving(db: Database) -> None:
+@pytest.mark.parametrize("status", list(ListenerSubscriptionStatus))
+async def test_nothing_is_lost_by_archiving(
+    timed: Database,
+    clock: Clock,
+    settings_of: dict[str, Any],
+    status: ListenerSubscriptionStatus,
+) -> None:
+    old = await listen(timed, TELEGRAM)
+    bot = await listen(timed, TELEGRAM, workflow_id=old.workflow_id)
+    lease = await timed.workflows.claim_listener_lease(bot.id, runtime_id="r", lease_seconds=60)
+    assert lease is not None
+    await timed.workflows.save_listener_cursor(
+        ListenerCursor(subscription_id=bot.id, telegram_offset=7)
+    )
+    if status is not ACTIVE:
+        bot = await set_status(timed, bot, status, last_error="because")
+    for _ in range(2):
+        await timed.workflows.archive_workflow(bot.workflow_id, actor="eve")
+        assert (await timed.workflows.get_listener_subscription(bot.id)).status == DISABLED
+        clock.tick()
+        await change(timed, bot.workflow_id, is_archived=False, actor="ada")
+        restored = await timed.workflows.get_listener_subscription(bot.id)
+        assert (restored.status, restored.last_error) == (status, bot.last_error)
+        if status is not DISABLED:
+            assert (restored.audit_log[-1].actor, restored.updated_at) == ("ada", clock.at)
+            assert actions(restored)[-2:] == ["disabled", "restored"]
+        await require_consistent(settings_of)
+    cursor = await timed.workflows.get_listener_cursor(bot.id)
+    assert cursor is not None
+    assert cursor.telegram_offset == 7
+    # Who had the lease has to claim it anew.
+    with pytest.raises(ListenerLeaseLostError):
+        await dispatch(timed, bot, lease=lease)
+    assert (await dispatch(timed, bot) is not None) is (status is ACTIVE)
+    assert (await timed.workflows.get_listener_subscription(old.id)).status == DISABLED
+
+
+@pytest.mark.parametrize("status", [PAUSED, BLOCKED, ERROR, DISABLED])
+async def test_what_is_set_while_a_workflow_is_archived_stays(
+    db: Database, settings_of: dict[str, Any], status: ListenerSubscriptionStatus
+) -> None:
+    bot = await listen(db)
+    await db.workflows.archive_workflow(bot.workflow_id, actor="eve")
+    await set_status(db, bot, status)
+    await change(db, bot.workflow_id, is_archived=False)
+    assert (await db.workflows.get_listener_subscription(bot.id)).status == status
+    await require_consistent(settings_of)
+
+
+async def test_a_pause_outlives_archiving(db: Database, settings_of: dict[str, Any]) -> None:
     bot = await listen(db)
     await set_status(db, bot, PAUSED)
     await db.workflows.archive_workflow(bot.workflow_id, actor="eve")
+    new = await listen(db, TELEGRAM, DISCORD, workflow_id=bot.workflow_id)
     await change(db, bot.workflow_id, is_archived=False)
+    found = {each.node_name: each.status for each in await served(db, bot.workflow_id)}
+    assert found == {"bot": PAUSED, "guild": ACTIVE}
+    assert (await db.workflows.get_listener_subscription(new.id)).status == PAUSED
+    await require_consistent(settings_of)
     assert (await listen(db, workflow_id=bot.workflow_id)).status == PAUSED
+
+
+async def test_what_an_archived_workflow_listened_to_long_ago_does_not_come_back(
+    db: Database, settings_of: dict[str, Any]
+) -> None:
+    bot = await listen(db, TELEGRAM, DISCORD)
+    await db.workflows.archive_workflow(bot.workflow_id, actor="eve")
+    await listen(db, DISCORD, workflow_id=bot.workflow_id)
+    await change(db, bot.workflow_id, is_archived=False)
+    assert [each.node_name for each in await served(db, bot.workflow_id)] == ["guild"]
+    await require_consistent(settings_of)
 
 
 # --- Synchronising by hand -----------------------------------------------------------------------

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
 import pytest
 from tests.repositories.factories import (
     MISSING,
     Queries,
+    direct,
     new_version,
     new_workflow,
     rows,
@@ -22,6 +24,18 @@ from orcheo_sql import (
     WorkflowVersion,
     WorkflowVersionNotFoundError,
 )
+
+COPY_VERSION = """
+    INSERT INTO workflow_versions (
+        id, version, workflow_id, created_by, metadata, default_run_config, default_run_text, created_at, updated_at,
+        audit_log, graph
+    )
+    SELECT
+        '{id}', {number}, workflow_id, created_by, metadata, default_run_config, default_run_text, created_at,
+        updated_at, audit_log, graph
+    FROM workflow_versions
+    WHERE version = 1
+"""
 
 
 def request(version: WorkflowVersion, *payloads: Any, **fields: Any) -> ManualDispatchRequest:
@@ -121,3 +135,25 @@ async def test_a_batch_joins_a_unit_of_work(db: Database) -> None:
     with pytest.raises(KeyError):
         await work()
     assert await db.workflows.list_runs_for_workflow(version.workflow_id) == []
+
+
+async def test_many_versions_cost_a_batch_nothing(settings_of: dict[str, Any]) -> None:
+    """Each run was compared with each version, and its JSON read again for that: many seconds."""
+    async with Database(**settings_of, statement_timeout_seconds=3) as db:
+        version = await workflow_with_version(db)
+        async with direct(settings_of) as connection:
+            for number in range(2, 1502):
+                await connection.execute(COPY_VERSION.format(number=number, id=UUID(int=number)))
+            await connection.execute("UPDATE workflows SET latest_version = 1501")
+        payload = {"text": "x" * 20_000}
+        runs = [
+            {"workflow_version_id": UUID(int=number), "input_payload": payload}
+            for number in range(2, 101)
+        ]
+        made = await db.workflows.dispatch_manual_runs(
+            {"workflow_id": version.workflow_id, "runs": [*runs, {}]}
+        )
+        assert [run.workflow_version_id for run in made] == [
+            *(UUID(int=number) for number in range(2, 101)),
+            UUID(int=1501),
+        ]

@@ -6,6 +6,7 @@ import asyncio
 import datetime as dt
 from typing import Any
 
+import msgspec
 import pytest
 from tests.repositories.factories import Clock, lead_to, new_run, workflow_with_version
 
@@ -126,6 +127,47 @@ async def test_operators_page_through_it(timed: Database, clock: Clock) -> None:
     first = await timed.workflows.page_outbox(limit=3)
     rest = await timed.workflows.page_outbox(limit=3, cursor=first.next_cursor)
     assert [e.run_id for e in [*first.items, *rest.items]] == [run.id for run in runs]
+
+
+async def test_what_is_listed_is_no_claim(db: Database) -> None:
+    """With what everybody may list, anybody could acknowledge what somebody else is at."""
+    await handed_off(db, 2)
+    claimed = await db.workflows.claim_outbox(consumer="a", limit=1)
+    listed = (await db.workflows.page_outbox()).items
+    assert sorted(str(e.consumer) for e in listed) == ["None", "a"]
+    assert {e.claim_id for e in listed} == {None}
+    for entries in (listed, [*claimed, *listed]):
+        for call in (db.workflows.acknowledge_outbox, db.workflows.release_outbox):
+            with pytest.raises(ValidationError, match="claim_outbox"):
+                await call(entries)
+    assert (await db.workflows.count_outbox()).total == 2
+    assert await db.workflows.acknowledge_outbox(claimed) == 1
+
+
+@pytest.mark.parametrize("field", ["run_id", "claim_id"])
+@pytest.mark.parametrize("value", ["x", 5, None])
+async def test_a_claim_that_was_tampered_with_is_refused(
+    db: Database, field: str, value: Any
+) -> None:
+    await handed_off(db)
+    [entry] = await db.workflows.claim_outbox(consumer="a")
+    with pytest.raises(ValidationError):
+        await db.workflows.acknowledge_outbox([msgspec.structs.replace(entry, **{field: value})])
+    assert (await db.workflows.count_outbox()).total == 1
+
+
+@pytest.mark.parametrize("entries", [None, 5, "ab", [None], [{"run_id": 1}], object()])
+async def test_what_are_no_entries_is_said(db: Database, entries: Any) -> None:
+    for call in (db.workflows.acknowledge_outbox, db.workflows.release_outbox):
+        with pytest.raises(ValidationError, match="entries must be"):
+            await call(entries)
+
+
+async def test_one_entry_is_no_list(db: Database) -> None:
+    await handed_off(db)
+    [entry] = await db.workflows.claim_outbox(consumer="a")
+    with pytest.raises(ValidationError, match="entries must be a list"):
+        await db.workflows.acknowledge_outbox(entry)  # type: ignore[arg-type]
 
 
 async def test_deleting_a_run_takes_its_offer_along(timed: Database, clock: Clock) -> None:

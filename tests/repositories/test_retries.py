@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
-from typing import Any
+import sqlite3
+from typing import TYPE_CHECKING, Any
 
+import psycopg
 import pytest
 from tests.repositories.factories import (
     MISSING,
     Clock,
     change,
+    direct,
     lead_to,
     new_run,
     new_workflow,
@@ -26,6 +29,10 @@ from orcheo_sql import (
     WorkflowRun,
     WorkflowRunNotFoundError,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from uuid import UUID
 
 EXACT = RetryPolicyConfig(max_attempts=3, initial_delay_seconds=10, jitter_factor=0)
 HOUR = dt.timedelta(hours=1)
@@ -189,6 +196,115 @@ async def test_retries_of_scheduled_runs_do_not_overlap(timed: Database, clock: 
     assert len(await timed.workflows.dispatch_due_cron_runs()) == 1
 
 
+async def scheduled_failure(db: Database, clock: Clock, **config: Any) -> WorkflowRun:
+    """Return a run that a schedule started and that has failed, with a decision to try it again."""
+    version = await workflow_with_version(db)
+    await db.workflows.configure_retry_policy(version.workflow_id, EXACT)
+    await db.workflows.configure_cron_trigger(
+        version.workflow_id, CronTriggerConfig(expression="0 * * * *", **config)
+    )
+    clock.at += dt.timedelta(minutes=60 - clock.at.minute)
+    [run] = await db.workflows.dispatch_due_cron_runs()
+    await lead_to(db, run, "failed")
+    await db.workflows.schedule_retry_for_run(run.id)
+    clock.at += HOUR
+    return run
+
+
+class Meanwhile:
+    """A credential service during whose verdict on a retry something happens; or it takes for ever."""
+
+    def __init__(self) -> None:
+        self.step: Callable[[UUID], Awaitable[object]] | None = None
+        self.hanging: set[UUID] = set()
+
+    async def ensure_workflow_health(self, workflow_id: UUID, *, actor: str | None = None) -> None:
+        if workflow_id in self.hanging:
+            await asyncio.sleep(3600)
+        if self.step is not None and actor == "retry":
+            step, self.step = self.step, None
+            await step(workflow_id)
+
+
+async def test_overlap_that_is_forbidden_meanwhile_is_forbidden(
+    settings_of: dict[str, Any], clock: Clock
+) -> None:
+    """A retry that was listed while overlap was allowed started beside the run of the changed schedule."""
+    credentials = Meanwhile()
+    async with Database(**settings_of, clock=clock, credentials=credentials) as db:
+        await scheduled_failure(db, clock, allow_overlapping=True)
+
+        async def forbid(workflow_id: UUID) -> None:
+            await db.workflows.configure_cron_trigger(
+                workflow_id, CronTriggerConfig(expression="0 * * * *")
+            )
+            assert len(await db.workflows.dispatch_due_cron_runs()) == 1
+
+        credentials.step = forbid
+        assert await db.workflows.dispatch_due_retries() == []
+        [pending] = (await db.workflows.page_runs(status="pending")).items
+        assert await db.workflows.dispatch_due_retries() == []
+        await lead_to(db, pending, "succeeded")
+        assert len(await db.workflows.dispatch_due_retries()) == 1
+
+
+async def test_where_overlap_is_allowed_retries_do_not_wait_for_each_other(
+    timed: Database, clock: Clock
+) -> None:
+    first = await scheduled_failure(timed, clock, allow_overlapping=True)
+    again = await timed.workflows.dispatch_due_cron_runs()
+    for run in again:
+        await lead_to(timed, run, "failed")
+        await timed.workflows.schedule_retry_for_run(run.id)
+    clock.at += HOUR
+    made = await timed.workflows.dispatch_due_retries()
+    assert len(made) == 2
+    assert {first.workflow_version_id} == {run.workflow_version_id for run in made}
+
+
+async def test_the_retry_of_a_schedule_that_is_gone_overlaps_nothing(
+    timed: Database, clock: Clock
+) -> None:
+    run = await scheduled_failure(timed, clock)
+    version = await timed.workflows.get_version(run.workflow_version_id)
+    await timed.workflows.delete_cron_trigger(version.workflow_id)
+    assert len(await timed.workflows.dispatch_due_retries()) == 1
+
+
+async def test_a_health_check_that_hangs_keeps_no_other_retry_waiting(
+    settings_of: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("orcheo_sql.repositories._credential_checks.CREDENTIAL_SECONDS", 0.3)
+    credentials = Meanwhile()
+    async with Database(**settings_of, credentials=credentials) as db:
+        runs = [await failing_run(db) for _ in range(3)]
+        for run in runs:
+            await db.workflows.schedule_retry_for_run(run.id)
+        version = await db.workflows.get_version(runs[0].workflow_version_id)
+        credentials.hanging.add(version.workflow_id)
+        made = await asyncio.wait_for(
+            db.workflows.dispatch_due_retries(now=db.now() + HOUR), timeout=10
+        )
+        assert len(made) == 2
+        credentials.hanging.clear()
+        assert len(await db.workflows.dispatch_due_retries(now=db.now() + HOUR)) == 1
+
+
+async def test_at_most_one_decision_about_a_run_stands(
+    settings_of: dict[str, Any], db: Database
+) -> None:
+    """The schema says so too, whatever a statement does."""
+    run = await failing_run(db)
+    await db.workflows.schedule_retry_for_run(run.id)
+    await db.workflows.schedule_retry_for_run(run.id)
+    async with direct(settings_of) as connection:
+        with pytest.raises(
+            (sqlite3.IntegrityError, psycopg.IntegrityError),
+            match=r"failed_run_id|uq_workflow_run_retries__standing",
+        ):
+            await connection.execute("UPDATE workflow_run_retries SET status = 'waiting'")
+
+
 async def test_many_decide_at_once(settings_of: dict[str, Any]) -> None:
     async with Database(**settings_of) as db, Database(**settings_of) as other:
         run = await failing_run(db, RetryPolicyConfig(max_attempts=31))
@@ -225,3 +341,23 @@ async def test_dispatching_is_no_part_of_a_unit_of_work(db: Database) -> None:
     async with db.transaction() as unit:
         with pytest.raises(TransactionError):
             await unit.workflows.dispatch_due_retries()
+
+
+async def test_pruning_keeps_a_chain_that_goes_on(timed: Database, clock: Clock) -> None:
+    """Its decisions go with its runs, and without them it would count anew."""
+    version = await workflow_with_version(timed)
+    policy = RetryPolicyConfig(max_attempts=3, initial_delay_seconds=10, jitter_factor=0)
+    await timed.workflows.configure_retry_policy(version.workflow_id, policy)
+    run = await lead_to(timed, await new_run(timed, version), "failed")
+    attempts = 1
+    while await timed.workflows.schedule_retry_for_run(run.id):
+        clock.tick(3600)
+        assert await timed.workflows.prune_runs(created_before=clock.at) == 0, "a decision waits"
+        [run] = await timed.workflows.dispatch_due_retries()
+        clock.tick(3600)
+        assert await timed.workflows.prune_runs(created_before=clock.at) == 0, "it is being tried"
+        run = await lead_to(timed, run, "failed")
+        attempts += 1
+    assert attempts == 3
+    assert await timed.workflows.prune_runs(created_before=clock.tick(1)) == 3, "it is over"
+    assert await timed.workflows.list_run_retries(run.id) == []

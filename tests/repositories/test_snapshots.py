@@ -9,6 +9,7 @@ import logging
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 import msgspec
 import pytest
@@ -77,6 +78,12 @@ async def test_what_is_not_there(db: Database) -> None:
     assert await db.snapshots.list_all_runs() == []
 
 
+async def test_a_thread_may_be_a_uuid(db: Database) -> None:
+    thread = uuid4()
+    summary = (await db.snapshots.save_run_state("r1", {"run_id": thread})).summary
+    assert summary.thread_id == str(thread)
+
+
 async def test_an_empty_state_has_defaults(db: Database) -> None:
     summary = await save(db, "r1")
     assert (summary.thread_id, summary.objective, summary.workspace_path) == ("r1", "", "")
@@ -125,7 +132,9 @@ async def test_a_clock_that_goes_back_does_not_move_updates_back(
         ("yesterday", NOON.isoformat()),
         ("0001-01-01T00:00:00+14:00", NOON.isoformat()),
         (None, NOON.isoformat()),
-        (1735689600, NOON.isoformat()),
+        (1735689600, "2025-01-01T00:00:00+00:00"),
+        (1e300, NOON.isoformat()),
+        (True, NOON.isoformat()),
     ],
 )
 async def test_the_time_of_creation_comes_from_the_state(
@@ -386,7 +395,7 @@ async def test_a_unit_of_work_keeps_all_or_nothing(db: Database) -> None:
     assert await db.snapshots.list_all_runs() == []
 
 
-@pytest.mark.parametrize("run_id", ["", "x" * 513, "a\0b", "\ud800", None, 5, b"r"])
+@pytest.mark.parametrize("run_id", ["", "x" * 256, "a\0b", "\ud800", None, 5, b"r"])
 async def test_bad_ids_are_refused(db: Database, run_id: Any) -> None:
     for call in (
         db.snapshots.save_run_state(run_id, {}),
@@ -397,7 +406,8 @@ async def test_bad_ids_are_refused(db: Database, run_id: Any) -> None:
     ):
         with pytest.raises(ValidationError, match="run_id"):
             await call
-    await save(db, "日" * 512)
+    await save(db, "\U0001f600" * 255)
+    await db.snapshots.update_run_status("\U0001f600" * 255, "\U0001f600" * 128)
 
 
 async def test_bad_arguments_are_refused(db: Database) -> None:
@@ -405,6 +415,8 @@ async def test_bad_arguments_are_refused(db: Database) -> None:
         (db.snapshots.save_run_state("r", []), "state must be a mapping"),  # type: ignore[arg-type]
         (db.snapshots.save_run_state("r", None), "state must be a mapping"),  # type: ignore[arg-type]
         (db.snapshots.save_run_state("r", {}, 5), "status"),  # type: ignore[arg-type]
+        (db.snapshots.update_run_status("r", "x" * 129), "status"),
+        (db.snapshots.save_run_state("r", {}, "x" * 129), "status"),
         (db.snapshots.update_run_status("r", None), "status"),  # type: ignore[arg-type]
         (db.snapshots.page_runs(limit=-1), "limit"),
         (db.snapshots.page_runs(limit=1001), "limit"),

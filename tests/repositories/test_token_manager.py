@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import time
 from typing import Any
 
 import msgspec
@@ -24,6 +25,7 @@ from orcheo_sql import (
     load_settings,
 )
 from orcheo_sql.rules.tokens import identifier_of, is_argon2, new_token, sha256_of
+from orcheo_sql.tokens import _misses
 
 SECOND, MINUTE = dt.timedelta(seconds=1), dt.timedelta(minutes=1)
 LEGACY = "Zm9vYmFyYmF6LV9xdXV4cXV1eHF1dXhxdXV4cXV1eHE"
@@ -74,7 +76,8 @@ async def test_random_identifiers_do_not_come_from_the_secret(db: Database) -> N
 
 @pytest.mark.parametrize(
     "arguments",
-    [{"identifier": "a b"}, {"scopes": "admin"}, {"scopes": [""]}, {"workspace_ids": [1]}, {"expires_in": "1h"}],
+    [{"identifier": "a b"}, {"scopes": "admin"}, {"scopes": [""]}, {"workspace_ids": [1]}, {"expires_in": "1h"},
+     {"expires_in": 0}, {"expires_in": -5}, {"expires_in": dt.timedelta(0)}],
     ids=str,
 )  # fmt: skip
 async def test_mint_refuses(db: Database, arguments: dict[str, Any]) -> None:
@@ -105,22 +108,50 @@ async def test_what_is_no_token(observed: Database, queries: Queries) -> None:
     garbage = [
         "", " ", "orc_", "orc_ci", token[:-1], token + " ", f" {token}", token.upper(), token.replace("ci", "cd"),
         token.swapcase(), f"Bearer {token}", "x" * 513, "x" * 10_000_000, "orc_" + "é" * 100, "orc_\0", "orc_\ud800",
-        None, 7, b"orc_", token.encode(), [token],
+        None, 7, b"orc_", token.encode(), [token], "garbage", "\0", "\ud800", "é" * 43, LEGACY[1:], f"{LEGACY}A",
+        f"{LEGACY}\n", f"{LEGACY[:-1]}=", "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJ4In0.abc", "a'; DROP TABLE service_tokens; --",
     ]  # fmt: skip
     queries.take()
     for each in garbage:
         assert await refusal(observed.token_manager, each) == ("auth.invalid_token", 401)
-    # What has no prefix may be a token of the older product: one look-up.
-    assert queries.take() == ["find_token_by_hash"] * 5
-    for each in ("\0", "\ud800", "é" * 512, "a'; DROP TABLE service_tokens; --"):
-        assert await refusal(observed.token_manager, each) == ("auth.invalid_token", 401)
+    assert queries.take() == []
+
+
+async def test_what_may_be_an_older_token_is_looked_up_once_in_a_while(
+    observed: Database, queries: Queries, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Weakness 14: negatives are cached; briefly, and not without bound."""
+    for each in (LEGACY, "orc_" + LEGACY[4:], "_" * 43):
+        for _ in range(3):
+            assert await refusal(observed.token_manager, each) == ("auth.invalid_token", 401)
+        assert queries.take() == ["find_token_by_hash"]
+    monkeypatch.setattr(_misses, "MOST_MISSES", 2)
+    await refusal(observed.token_manager, "-" * 43)
+    assert len(observed.token_manager._misses._until) == 3  # one came, one went
+    later = time.monotonic() + _misses.MISS_SECONDS
+    monkeypatch.setattr(time, "monotonic", lambda: later)
+    await observed.tokens.create(
+        ServiceTokenRecord(identifier="a", secret_hash=sha256_of("_" * 43))
+    )
+    assert (await observed.token_manager.authenticate("_" * 43)).identifier == "a"
+
+
+async def test_nothing_is_remembered_when_the_settings_say_so(
+    settings_of: dict[str, Any], queries: Queries
+) -> None:
+    async with Database(**settings_of, observer=queries, auth_service_token_cache_seconds=0) as db:
+        for _ in range(3):
+            assert await refusal(db.token_manager, LEGACY) == ("auth.invalid_token", 401)
+    assert queries.take() == ["find_token_by_hash"] * 3
 
 
 async def test_another_secret_and_an_unknown_identifier(
     observed: Database, queries: Queries
 ) -> None:
     await observed.token_manager.mint(identifier="ci")
-    queries.take()
+    await refusal(observed.token_manager, new_token("ci"))
+    # Once: what the stored hashes cost.
+    assert queries.take() == ["insert_token", "list_tokens", "get_token"]
     for forged in (new_token("ci"), new_token("nobody")):
         assert await refusal(observed.token_manager, forged) == ("auth.invalid_token", 401)
         assert queries.take() == ["get_token"]

@@ -80,7 +80,7 @@ async def test_tracebacks_with_local_variables_have_no_secret(
 
     monkeypatch.setattr(_manager, "new_token", make)
     token, _ = await db.token_manager.mint(identifier="ci")
-    legacy = "bGVnYWN5LXNlY3JldC1sZWdhY3ktc2VjcmV0LWxlZ2FjeQ"
+    legacy = "bGVnYWN5LXNlY3JldC1sZWdhY3ktc2VjcmV0LWxlZ2F"
     await db.tokens.create(ServiceTokenRecord(identifier="old", secret_hash=sha256_of(legacy)))
 
     async def report(work: Any, expected: type[Exception]) -> str:
@@ -142,7 +142,7 @@ async def test_few_hash_at_a_time_whoever_gives_up(monkeypatch: pytest.MonkeyPat
     running, most = 0, 0
     guard = threading.Lock()
 
-    def slow(_: TokenHasher, secret_hash: str | None, token: SecretStr) -> bool:
+    def slow(*_: Any) -> bool:
         nonlocal running, most
         with guard:
             running += 1
@@ -288,3 +288,37 @@ async def test_two_managers_share_nothing_but_the_database(db: Database) -> None
     token, record = await one.mint()
     assert (await two.authenticate(token)).identifier == record.identifier
     assert one._hasher._key != two._hasher._key
+
+
+async def test_who_has_gone_leaves_the_queue(monkeypatch: pytest.MonkeyPatch) -> None:
+    hashed: list[str] = []
+    free = threading.Event()
+
+    def slow(_: TokenHasher, secret_hash: str, token: SecretStr, decoys: Any) -> bool:
+        free.wait(10)
+        hashed.append(token.get_secret_value())
+        return True
+
+    monkeypatch.setattr(TokenHasher, "_fits", slow)
+    one = hasher(threads=1)
+
+    def ask(name: str) -> asyncio.Task[bool]:
+        return asyncio.create_task(one.verify("x", SecretStr(name)))
+
+    tasks = [ask(name) for name in ("first", "gone", "shared", "shared", "again")]
+    making = asyncio.create_task(one.hash(SecretStr("minted")))
+    await asyncio.sleep(0.01)
+    for task in (tasks[0], tasks[1], tasks[2], tasks[4], making):
+        task.cancel()
+    await asyncio.sleep(0)
+    # Somebody else comes with one that is just leaving.
+    again = ask("again")
+    await asyncio.sleep(0.01)
+    assert len(one._verifying) == 3
+    free.set()
+    assert list(await asyncio.gather(tasks[3], again)) == [True, True]
+    # The first had begun, so its thread went on, and what it found out counts.
+    assert hashed == ["first", "shared", "again"]
+    assert await one.verify("x", SecretStr("first"))
+    assert len(hashed) == 3
+    assert one._verifying == {}

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
+import sqlite3
 from functools import partial
 from typing import Any
 
 import msgspec
+import psycopg
 import pytest
+from rich.pretty import pretty_repr
 from tests.cli.databases import run_sql
 from tests.repositories.factories import NOON, Clock, Queries, follow
 
@@ -21,6 +24,7 @@ from orcheo_sql import (
     Transaction,
     ValidationError,
 )
+from orcheo_sql.structs import ListedServiceToken
 
 HOUR = dt.timedelta(hours=1)
 FULL = ServiceTokenRecord(
@@ -85,10 +89,16 @@ async def test_duplicates_are_an_error_of_the_domain(db: Database) -> None:
     """Weaknesses 17 and 18."""
     await db.tokens.create(record("a"))
     other = await db.tokens.create(record("b"))
-    for twin in (record("a"), ServiceTokenRecord(identifier="c", secret_hash="hash of a")):
-        with pytest.raises(ServiceTokenExistsError, match="exists already"):
+    by_hash = "The hash of service token '{}' is another token's already"
+    for twin, text in (
+        (record("a"), "Service token 'a' exists already"),
+        (ServiceTokenRecord(identifier="a", secret_hash="x"), "Service token 'a' exists already"),
+        (ServiceTokenRecord(identifier="c", secret_hash="hash of a"), by_hash.format("c")),
+    ):
+        with pytest.raises(ServiceTokenExistsError) as caught:
             await db.tokens.create(twin)
-    with pytest.raises(ServiceTokenExistsError):
+        assert str(caught.value) == text
+    with pytest.raises(ServiceTokenExistsError, match=by_hash.format("b")):
         await db.tokens.update(msgspec.structs.replace(other, secret_hash="hash of a"))
     async with db.transaction() as tx:
         with pytest.raises(ServiceTokenExistsError):
@@ -280,6 +290,33 @@ async def test_rows_that_others_inserted_can_be_read(
         identifier="by-hand", secret_hash="h", scopes=frozenset("ab"), workspace_ids=frozenset("w"), issued_at=first
     )  # fmt: skip
     assert await db.tokens.list_active() == [found]
+
+
+@pytest.mark.parametrize("value", ["", "{", "{}", "7", '"a"', "null"])
+@pytest.mark.parametrize("column", ["scopes", "workspace_ids"])
+async def test_no_row_breaks_the_lists(
+    db: Database, settings_of: dict[str, Any], column: str, value: str
+) -> None:
+    await db.tokens.create(record("a"))
+    with pytest.raises((sqlite3.IntegrityError, psycopg.errors.IntegrityError, psycopg.DataError)):
+        run_sql(settings_of, f"UPDATE service_tokens SET {column} = '{value}'")
+    assert ids(await db.tokens.list_active()) == ["a"]
+
+
+@pytest.mark.parametrize("given", [None, 7, "a", {}, {"identifier": "a"}, object()], ids=repr)
+async def test_what_is_no_record(db: Database, given: Any) -> None:
+    for write in (db.tokens.create, db.tokens.update):
+        with pytest.raises(ValidationError, match="record must be a ServiceTokenRecord, not "):
+            await write(given)
+
+
+def test_rich_does_not_show_the_hash() -> None:
+    listed = ListedServiceToken(**msgspec.structs.asdict(FULL), created_at=NOON)
+    for each in (FULL, listed):
+        shown = pretty_repr(each) + pretty_repr({"record": [each]}, max_width=20)
+        assert "full" in shown
+        assert FULL.secret_hash not in shown
+        assert "secret_hash" not in shown + repr(each)
 
 
 @pytest.mark.parametrize(

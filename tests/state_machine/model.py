@@ -54,9 +54,23 @@ class Model(Workflows):
         if version is None or version["workflow_id"] != workflow_id:
             raise Refused("WorkflowVersionNotFoundError", str(workflow_version_id))
         config = merged_config(version["runnable_config"], runnable_config or None)
-        run_id = self.new_id()
+        return self._add_run(version, triggered_by, payload, actor, config)
+
+    def _add_run(
+        self,
+        version: Row,
+        triggered_by: str,
+        payload: Row,
+        actor: str,
+        config: Row | None = None,
+        run_id: UUID | None = None,
+    ) -> Row:
+        """Add a pending run; without a config it has its version's."""
+        if config is None:
+            config = merged_config(version["runnable_config"], None)
+        run_id = run_id or self.new_id()
         row = {
-            "workflow_version_id": workflow_version_id,
+            "workflow_version_id": version["id"],
             "status": "pending",
             "triggered_by": triggered_by,
             "input_payload": payload,
@@ -184,8 +198,13 @@ class Model(Workflows):
         runs = self.page_runs(workflow_id=workflow_id)
         return [run for run in runs if found([run[name] for name in searched], query)]
 
+    def _is_kept(self, _run_id: UUID) -> bool:
+        """Whether a run that has ended is needed all the same."""
+        return False
+
     def prune_runs(self, *, created_before: datetime, limit: int = 1000) -> int:
-        over = [r for r in self.page_runs(created_before=created_before) if r["completed_at"]]
+        before = self.page_runs(created_before=created_before)
+        over = [r for r in before if r["completed_at"] and not self._is_kept(r["id"])]
         gone = over[::-1][:limit]
         for run in gone:
             del self.tables.runs[run["id"]]

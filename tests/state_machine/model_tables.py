@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Self
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from tests.state_machine.model_values import text_of
 
@@ -25,20 +25,20 @@ class Tables:
     runs: dict[UUID, Row] = field(default_factory=dict)
     spilled: dict[UUID, list[Row]] = field(default_factory=dict)
 
-    def copy(self) -> Tables:
-        return Tables(
-            dict(self.workflows), dict(self.versions), dict(self.runs), dict(self.spilled)
-        )
+    def copy(self) -> Self:
+        return type(self)(**{each.name: dict(getattr(self, each.name)) for each in fields(self)})
 
 
 class Stored:
     """One installation, in memory."""
 
+    kind: ClassVar[type[Tables]] = Tables
+
     def __init__(self, now: Callable[[], datetime], new_id: Callable[[], UUID]):
         self.now = now
         self.new_id = new_id
-        self.tables = Tables()
-        self.units: list[Tables] = []
+        self.tables = self.kind()
+        self.units: list[Any] = []
         self.gate = False
         self.unhealthy: set[UUID] = set()
 
@@ -60,7 +60,7 @@ class Stored:
         return other
 
     def reset(self) -> None:
-        self.tables = Tables()
+        self.tables = self.kind()
 
     # --- what all entities share
 

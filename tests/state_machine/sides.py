@@ -140,10 +140,13 @@ class Side:
 class Sides:
     """SQLite, PostgreSQL and the model, side by side."""
 
-    def __init__(self, sqlite: dict[str, Any], postgres: dict[str, Any]):
+    def __init__(
+        self, sqlite: dict[str, Any], postgres: dict[str, Any], model: type[Model] = Model
+    ):
         self.clock = Clock()
         self.ids = Ids()
-        self.model = Model(self.clock, self.ids)
+        self._model = model
+        self.model = model(self.clock, self.ids)
         self.credentials = Credentials()
         self.calls = 0
         self._path, self._dsn = sqlite["database_path"], postgres["postgres_dsn"]
@@ -170,7 +173,7 @@ class Sides:
         self._together(side.database.workflows.reset() for side in self.all)
         self.clock.time = START
         self.calls = 0
-        self.model = Model(self.clock, self.ids)
+        self.model = self._model(self.clock, self.ids)
         self.credentials.unhealthy = self.model.unhealthy = set()
 
     def check_files(self) -> None:
@@ -189,6 +192,13 @@ class Sides:
         with psycopg.connect(self._dsn) as connection:
             sql = "SELECT tablename FROM pg_tables WHERE schemaname = current_schema()"
             self._count(connection, [name for (name,) in connection.execute(sql)])
+
+    def write_beside(self, sqlite: str, postgres: str, *values: Any) -> None:
+        """Change both databases behind the library's back."""
+        with contextlib.closing(sqlite3.connect(self._path, isolation_level=None)) as raw:
+            raw.execute(sqlite, values)
+        with psycopg.connect(self._dsn) as connection:
+            connection.execute(postgres, values)
 
     @staticmethod
     def _count(connection: Any, tables: list[str]) -> None:
@@ -291,8 +301,20 @@ def _method(repository: WorkflowRepository, name: str) -> Callable[..., Awaitabl
     return method
 
 
+class Made(dict[str, Any]):
+    """A row of the model that the library gets as the struct that it hands out."""
+
+    def __init__(self, struct: type[msgspec.Struct], row: dict[str, Any]):
+        super().__init__(row)
+        self.struct = struct
+
+
 def for_library(value: Any) -> Any:
     """Turn the plain data that the model takes into what the library takes."""
+    if isinstance(value, Made):
+        return msgspec.convert(dict(value), value.struct)
+    if isinstance(value, list):
+        value = [for_library(item) if isinstance(item, Made) else item for item in value]
     if isinstance(value, Wanted):
         contains = msgspec.UNSET if value.contains is ... else value.contains
         return JsonFilter(contains, value.where)

@@ -47,9 +47,16 @@ def stored(payload: Any) -> dict[str, Any]:
     if not isinstance(payload, dict):
         return {"value": text(payload)}
     return {
-        key: "<redacted>" if key == "token" and leaf not in (None, True) else text(leaf)
+        key: "<redacted>" if key == "token" and is_hidden(leaf) else text(leaf)
         for key, leaf in payload.items()
     }
+
+
+def is_hidden(leaf: Any) -> bool:
+    """Say whether a leaf is a secret under `token`: no number, no list of numbers, no short piece of text."""
+    if isinstance(leaf, list):
+        return any(isinstance(each, str) for each in leaf)
+    return isinstance(leaf, str) and len(leaf) >= 16
 
 
 def moment(text: str) -> datetime:

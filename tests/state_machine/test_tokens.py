@@ -42,6 +42,8 @@ class Model:
         self.pending: dict[str, int] = {}
 
     def mint(self, identifier: str, now: dt.datetime, span: int | None, scopes: list[str]) -> str:
+        if span is not None and span <= 0:
+            return "ValidationError"
         if identifier in self.records:
             return "ServiceTokenExistsError"
         self.log.append((identifier, "created"))
@@ -66,6 +68,8 @@ class Model:
         record = self.records.get(identifier)
         if record is None:
             return "ServiceTokenNotFoundError"
+        if span is not None and span <= 0:
+            return "ValidationError"
         if self.status(record, now) != "active" or record["rotated_to"] is not None:
             return "ServiceTokenStateError"
         if span is None and record["expires_at"] is not None:
@@ -121,6 +125,8 @@ class Side:
 
     def __init__(self, overrides: dict[str, Any], clock: Clock):
         self.overrides = {**overrides, "auth_service_token_usage_seconds": 3600}
+        # What was looked up in vain is not remembered, which real time would decide on.
+        self.overrides["auth_service_token_cache_seconds"] = 0
         self.clock = clock
         self.db = Database(**self.overrides, clock=clock)
 
@@ -244,7 +250,7 @@ class TokenMachine(RuleBasedStateMachine):
 
     @rule(pick=picks)
     def bring_along(self, pick: int) -> None:
-        name, token = f"old{pick}", f"legacy token {pick}"
+        name, token = f"old{pick}", f"{pick}{'legacy' * 7}"
         if name not in self.model.records:
             self.model._add(name, self.clock(), None, [])
             self.secrets[name] = token

@@ -31,6 +31,12 @@ def test_steps_are_numbered_by_their_place() -> None:
     assert two.trace_started_at == two.trace_last_span_at == NOON
 
 
+def test_the_last_span_never_goes_back() -> None:
+    one = record().append_step({}, at=NOON)
+    two = one.append_step({}, at=NOON - dt.timedelta(seconds=1))
+    assert (two.steps[-1].at, two.trace_last_span_at) == (NOON - dt.timedelta(seconds=1), NOON)
+
+
 def test_the_start_of_the_trace_stays() -> None:
     started = record(trace_started_at=NOON - dt.timedelta(hours=1))
     assert started.append_step({}, at=NOON).trace_started_at == started.trace_started_at

@@ -18,11 +18,14 @@ from orcheo_sql._errors import (
     ValidationError,
 )
 from orcheo_sql.rules.cron import (
+    UNSEEN,
+    DispatchPlan,
     DueOccurrences,
     due_occurrences,
     first_occurrence,
     next_occurrence,
     parse_cron_config,
+    plan_dispatch,
     schedule_of,
     shortest_interval_seconds,
 )
@@ -289,6 +292,56 @@ def test_a_long_outage_costs_no_more_than_a_short_one() -> None:
     due = due_occurrences(every_second, NOON - 3650 * DAY, NOON)
     assert due.fire == [NOON - timedelta(seconds=back) for back in range(99, -1, -1)]
     assert time.process_time() - begun < 1
+
+
+def plan(
+    now: datetime,
+    next_fire_at: datetime = UNSEEN,
+    counted_from: datetime = NOON,
+    clock: datetime | None = None,
+    **fields: Any,
+) -> DispatchPlan:
+    return plan_dispatch(
+        config(**fields),
+        next_fire_at=next_fire_at,
+        counted_from=counted_from,
+        now=now,
+        clock=clock or now,
+    )
+
+
+def test_what_nobody_has_looked_at_is_due_from_when_it_was_made() -> None:
+    made = NOON + 10 * MINUTE
+    late = plan(NOON + 3 * HOUR, counted_from=made, misfire_policy=CATCH_UP)
+    assert (late.due_since, late.is_due, late.fire) == (NOON + HOUR, True, [NOON + HOUR])
+    early = plan(NOON + 20 * MINUTE, counted_from=made)
+    assert (early.due_since, early.is_due, early.fire) == (NOON + HOUR, False, [])
+
+
+def test_a_time_before_it_was_made_leaves_nothing_behind() -> None:
+    before = NOON - 30 * DAY
+    assert plan(before + MINUTE).due_since == UNSEEN, "nothing to store"
+    asked_for = plan(before, misfire_policy=CATCH_UP, allow_overlapping=True)
+    assert (asked_for.due_since, asked_for.fire) == (before, [before])
+    assert asked_for.next_fire_at == before + HOUR
+    # Who goes on from there by such times gets on; who comes by the clock starts where it was made.
+    assert plan(before + HOUR, before + HOUR).fire == [before + HOUR]
+    later = plan(NOON + MINUTE, before + HOUR, misfire_policy=CATCH_UP, allow_overlapping=True)
+    assert (later.due_since, later.fire) == (NOON, [NOON])
+
+
+def test_fired_early_it_is_due_by_the_clock_again() -> None:
+    early = plan(NOON + 365 * DAY, NOON + HOUR, clock=NOON)
+    assert early.fire == [NOON + 365 * DAY]
+    assert early.next_fire_at == NOON + HOUR
+
+
+def test_the_bound_of_what_is_made_up_for_holds_without_rules() -> None:
+    for stored, most in ((10**9, 100), (0, 1), (-5, 1)):
+        unruly = CronTriggerConfig.from_stored(
+            {"misfire_policy": CATCH_UP, "max_catch_up": stored, "allow_overlapping": True}
+        )
+        assert len(due_occurrences(unruly, NOON - 365 * DAY, NOON).fire) == most
 
 
 @settings(deadline=None)

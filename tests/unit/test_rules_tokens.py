@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+import secrets
+import uuid
 import zlib
 from typing import Any
 
@@ -13,8 +15,18 @@ from hypothesis import strategies as st
 from orcheo_sql import ServiceTokenRecord, ValidationError
 from orcheo_sql.rules import tokens as rules
 
+BASE64 = set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")
 NOW = dt.datetime(2026, 1, 2, tzinfo=dt.UTC)
-IDENTIFIERS = ["a", "ci", "deploy_bot", "user@host:8080+x", "9", "a" * 128, "a_" + "0" * 64]
+IDENTIFIERS = [
+    "a",
+    "ci",
+    "deploy_bot",
+    "user@host:8080+x",
+    "9",
+    "a" * 128,
+    "a_" + "0" * 64,
+    "b" * 43,
+]
 
 
 @pytest.mark.parametrize("identifier", IDENTIFIERS)
@@ -48,7 +60,9 @@ def test_a_damaged_token_is_refused_by_its_check(data: st.DataObject) -> None:
 def test_any_text_can_be_asked_about(text: str) -> None:
     assert rules.identifier_of(text) is None
     assert rules.identifier_of(f"orc_{text}") is None
-    assert not rules.is_brought_along(f"orc_{text}")
+    assert rules.is_brought_along(text) == (
+        len(text) == 43 and text.isascii() and not set(text) - BASE64
+    )
     assert len(rules.sha256_of(text)) == 64
     assert not rules.token_matches(text, "another")
 
@@ -74,6 +88,34 @@ def test_a_whole_token_is_no_identifier_and_is_not_repeated() -> None:
     with pytest.raises(ValidationError, match="must not be the token itself") as caught:
         rules.record_identifier(token)
     assert token not in str(caught.value)
+
+
+def test_tokens_are_found_in_texts_however_they_are_damaged() -> None:
+    for _ in range(100):
+        token, legacy = rules.new_token("ci"), secrets.token_urlsafe(32)
+        if not (any(c.isdigit() for c in legacy)):
+            continue
+        for text in (
+            token, f"{token} ", f"{token}\n", f"Bearer {token}", token[:-1], token[:-9], token[:-40], token.upper(),
+            f"x{token}x", token.replace("ci", "c%i")[:7] + token, legacy, f"{legacy} ", f"Bearer {legacy}\n",
+        ):  # fmt: skip
+            assert rules.has_token(text), text
+            with pytest.raises(ValidationError, match="must not be the token itself"):
+                rules.record_identifier(text)
+            hidden = rules.without_tokens(text)
+            assert token[10:40].lower() not in hidden.lower()
+            assert legacy not in hidden
+    for text in (
+        "ci",
+        "orc_",
+        "a" * 43,
+        "0" * 64,
+        uuid.uuid4().hex,
+        str(uuid.uuid4()),
+        "deploy-bot-" * 11,
+    ):
+        assert not rules.has_token(text), text
+        assert rules.without_tokens(text) == text
 
 
 @pytest.mark.parametrize("length", [0, 513, 10_000_000])
@@ -110,7 +152,9 @@ def test_expiry(given: Any) -> None:
     assert rules.expiry(NOW, None) is None
 
 
-@pytest.mark.parametrize("given", [True, "60", 60.5, 10**30, dt.timedelta.max, -(10**11)])
+@pytest.mark.parametrize(
+    "given", [True, "60", 60.5, 10**30, dt.timedelta.max, -(10**11), 0, -5, dt.timedelta(0)]
+)
 def test_lifetimes_that_can_not_be_kept(given: Any) -> None:
     with pytest.raises(ValidationError, match="expires_in"):
         rules.expiry(NOW, given)

@@ -266,6 +266,7 @@ class TestWrongValues:
             ("sqlite_readers", 0, "greater than 0"),
             ("slow_query_seconds", "0", "greater than 0"),
             ("statement_timeout_seconds", "-1", "0 (no limit)"),
+            ("auth_service_token_cache_seconds", "-1", "0 (nothing is remembered)"),
             ("statement_timeout_seconds", 0.0001, "at least 0.001"),
             ("lock_timeout_seconds", "inf", "must be a number of seconds."),
             ("sqlite_busy_timeout_seconds", False, "must be a number of seconds."),

@@ -26,7 +26,7 @@ CREATE TABLE cron_triggers (
     workflow_id uuid NOT NULL PRIMARY KEY REFERENCES workflows (id) ON DELETE CASCADE,
     -- A schedule that is deleted and made anew is another one: it knows nothing of the runs of the former.
     schedule_id uuid NOT NULL,
-    config json NOT NULL,
+    config json NOT NULL CHECK (json_typeof(config) = 'object'),
     allow_overlapping boolean NOT NULL,
     -- When to look at it next; the year 1 means that nothing has looked yet, NULL that it will never fire again.
     next_fire_at timestamptz,
@@ -54,9 +54,12 @@ CREATE TABLE webhook_triggers (
     config json NOT NULL,
     shared_secret text,
     hmac_secret text,
-    -- How many rows it has in webhook_slots.
+    -- How many rows it has in webhook_slots, and which: a changed rate limit begins a new set.
     slots bigint NOT NULL,
-    revision bigint NOT NULL,
+    slot_set uuid NOT NULL,
+    -- Another one after every change, never one that was used before: a webhook that is deleted and made anew has
+    -- nothing in common with the former, whoever still knows that one.
+    revision uuid NOT NULL,
     created_at timestamptz NOT NULL,
     updated_at timestamptz NOT NULL
 );
@@ -65,23 +68,26 @@ CREATE TABLE webhook_triggers (
 -- many as calls are allowed at once. Rows are made when they are first needed. So no call waits to be counted.
 CREATE TABLE webhook_slots (
     workflow_id uuid NOT NULL REFERENCES webhook_triggers (workflow_id) ON DELETE CASCADE,
+    slot_set uuid NOT NULL,
     slot bigint NOT NULL,
     used_at timestamptz NOT NULL,
-    PRIMARY KEY (workflow_id, slot)
+    PRIMARY KEY (workflow_id, slot_set, slot)
 );
 
-CREATE INDEX ix_webhook_slots__used ON webhook_slots (workflow_id, used_at, slot);
+CREATE INDEX ix_webhook_slots__used ON webhook_slots (workflow_id, slot_set, used_at, slot);
 
 -- Signatures of accepted calls, so that a captured call is not accepted again while its signature is valid.
 CREATE TABLE webhook_signatures (
     workflow_id uuid NOT NULL REFERENCES webhook_triggers (workflow_id) ON DELETE CASCADE,
     digest text NOT NULL,
-    -- NULL: as long as the webhook exists.
+    accepted_at timestamptz NOT NULL,
+    -- NULL: it never stops being valid, so it is remembered until somebody decides otherwise.
     expires_at timestamptz,
     PRIMARY KEY (workflow_id, digest)
 );
 
 CREATE INDEX ix_webhook_signatures__expires ON webhook_signatures (expires_at) WHERE expires_at IS NOT NULL;
+CREATE INDEX ix_webhook_signatures__lasting ON webhook_signatures (accepted_at) WHERE expires_at IS NULL;
 
 -- Policies are numbered and never change: a run keeps the one that was in force when it was created.
 CREATE TABLE retry_policies (
@@ -111,6 +117,9 @@ CREATE TABLE workflow_run_retries (
 
 CREATE INDEX ix_workflow_run_retries__due ON workflow_run_retries (scheduled_for, first_run_id, retry_number)
 WHERE status = 'waiting';
+-- Of the decisions about a run at most one stands: it is tried again at most once.
+CREATE UNIQUE INDEX uq_workflow_run_retries__standing ON workflow_run_retries (failed_run_id)
+WHERE status IN ('waiting', 'done');
 CREATE INDEX ix_workflow_run_retries__failed ON workflow_run_retries (failed_run_id, retry_number);
 
 -- A listener: a node of a workflow that serves one identity on one platform, whatever the version.
@@ -138,6 +147,8 @@ CREATE TABLE listener_subscriptions (
     bot_identity_key text NOT NULL,
     config json NOT NULL,
     status text NOT NULL CHECK (status IN ('active', 'blocked', 'paused', 'error', 'disabled')),
+    -- Of one that is disabled because its workflow is archived: the status it has again after that.
+    archived_status text CHECK (archived_status IN ('active', 'blocked', 'paused', 'error')),
     assigned_runtime text,
     lease_expires_at timestamptz,
     -- Raised whenever the lease passes to a runtime that did not hold it at that moment: a fencing token.
@@ -190,7 +201,7 @@ CREATE TABLE run_outbox (
 CREATE INDEX ix_run_outbox__available ON run_outbox (available_at, run_id);
 
 -- One rule for all triggers: an archived workflow starts no runs. Its schedule rests, and counts from the time of
--- un-archiving; its subscriptions are disabled until the next version, or until somebody sets them active again.
+-- un-archiving; its current subscriptions are disabled, and then have the status again that they had.
 -- A trigger, because inside one each statement sees what was committed while the update waited for the workflow's row.
 CREATE FUNCTION workflows_suspend_triggers() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 BEGIN
@@ -204,6 +215,7 @@ BEGIN
     UPDATE listener_subscriptions
     SET
         status = 'disabled',
+        archived_status = status,
         assigned_runtime = NULL,
         lease_expires_at = NULL,
         updated_at = greatest(updated_at, NEW.updated_at),
@@ -214,6 +226,24 @@ BEGIN
             'metadata', '{}'::jsonb
         )
     WHERE workflow_id = NEW.id AND NEW.is_archived AND status <> 'disabled';
+    UPDATE listener_subscriptions AS s
+    SET
+        status = s.archived_status,
+        archived_status = NULL,
+        updated_at = greatest(s.updated_at, NEW.updated_at),
+        audit_log = s.audit_log || jsonb_build_object(
+            'actor', NEW.audit_log -> -1 ->> 'actor',
+            'action', 'listener_subscription_restored',
+            'at', NEW.audit_log -> -1 ->> 'at',
+            'metadata', '{}'::jsonb
+        )
+    FROM listeners AS l
+    WHERE
+        s.workflow_id = NEW.id
+        AND NOT NEW.is_archived
+        AND s.archived_status IS NOT NULL
+        AND l.listener_key = s.listener_key
+        AND l.subscription_id = s.id;
     RETURN NULL;
 END
 $$;

@@ -12,7 +12,7 @@ CREATE TABLE agentensor_workflows (
 CREATE TABLE agentensor_checkpoints (
     workflow_id text NOT NULL REFERENCES agentensor_workflows (workflow_id) ON DELETE CASCADE,
     config_version bigint NOT NULL CHECK (config_version > 0),
-    id text NOT NULL CONSTRAINT uq_agentensor_checkpoints__id UNIQUE,
+    id text COLLATE "C" NOT NULL CONSTRAINT uq_agentensor_checkpoints__id UNIQUE,
     metrics json NOT NULL,
     metadata json NOT NULL,
     artifact_url text,

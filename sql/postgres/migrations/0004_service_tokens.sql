@@ -4,8 +4,8 @@ CREATE TABLE service_tokens (
     identifier text COLLATE "C" NOT NULL PRIMARY KEY,
     -- argon2id with its parameters; of a token brought along from the older product, SHA-256 in hex.
     secret_hash text COLLATE "C" NOT NULL CONSTRAINT uq_service_tokens__secret_hash UNIQUE,
-    scopes jsonb NOT NULL DEFAULT '[]',
-    workspace_ids jsonb NOT NULL DEFAULT '[]',
+    scopes jsonb NOT NULL DEFAULT '[]' CHECK (jsonb_typeof(scopes) = 'array'),
+    workspace_ids jsonb NOT NULL DEFAULT '[]' CHECK (jsonb_typeof(workspace_ids) = 'array'),
     created_at timestamptz NOT NULL,
     issued_at timestamptz,
     expires_at timestamptz,

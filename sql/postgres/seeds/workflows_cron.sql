@@ -1,7 +1,8 @@
 -- Schedules of 1900 of the workflows, a few of them due at any time; every 13th is paused, every 17th set aside. Ids
 -- count: 00000008-… schedules. Every 50th run is one of its workflow's schedule.
 
--- sample: schedule_id = "00000008-0000-4000-8000-00000000ffff"
+-- sample: schedule_id = "00000008-0000-4000-8000-000000000001"
+-- sample: put_cron_trigger.schedule_id = "00000008-0000-4000-8000-00000000ffff"
 -- sample: config = {"expression": "0 9 * * *"}
 -- sample: allow_overlapping = true
 -- sample: unseen = "0001-01-01T00:00:00.000000Z"
@@ -13,6 +14,9 @@
 -- sample: scheduled_for = "2026-03-02T00:00:00.000000Z"
 -- sample: next_fire_at = "2026-03-03T00:00:00.000000Z"
 -- sample: get_schedule.workflow_id = "00000001-0000-4000-8000-000000000002"
+-- sample: pass_occurrence.workflow_id = "00000001-0000-4000-8000-000000000102"
+-- sample: pass_occurrence.schedule_id = "00000008-0000-4000-8000-000000000102"
+-- sample: pass_occurrence.scheduled_for = "2025-02-01T04:16:00.000000Z"
 -- sample: put_cron_trigger.workflow_id = "00000001-0000-4000-8000-000000000002"
 -- sample: delete_cron_trigger.workflow_id = "00000001-0000-4000-8000-000000000002"
 -- sample: pause_schedule.workflow_id = "00000001-0000-4000-8000-000000000002"

@@ -1,4 +1,5 @@
--- Webhooks of 1900 of the workflows, with 10 places and 10 signatures each.
+-- Webhooks of 1900 of the workflows, with 10 places and 10 signatures each, one of which never expires. Ids count:
+-- 00000009-… revisions.
 
 -- sample: get_webhook.workflow_id = "00000001-0000-4000-8000-000000000002"
 -- sample: put_webhook.workflow_id = "00000001-0000-4000-8000-000000000002"
@@ -6,9 +7,11 @@
 -- sample: shared_secret = "v1:sealed"
 -- sample: hmac_secret = "v1:sealed"
 -- sample: clear_slots = true
+-- sample: replaces = "00000009-0000-4000-8000-000000000002"
+-- sample: put_webhook.revision = "00000009-0000-4000-8000-ffffffffffff"
 -- sample: delete_webhook.workflow_id = "00000001-0000-4000-8000-000000000002"
 -- sample: accept_webhook_call.workflow_id = "00000001-0000-4000-8000-000000000001"
--- sample: accept_webhook_call.workflow_version_id = "00000002-0001-4000-8000-000000000001"
+-- sample: accept_webhook_call.revision = "00000009-0000-4000-8000-000000000001"
 -- sample: digest = "never seen"
 -- sample: signature_expires_at = "2026-01-01T00:05:00.000000Z"
 -- sample: slot_limit = 60
@@ -16,22 +19,28 @@
 -- sample: get_webhook_refusal.workflow_id = "00000001-0000-4000-8000-000000000002"
 -- sample: get_webhook_refusal.digest = "digest 3"
 -- sample: prune_webhook_signatures.now = "2025-03-01T00:02:00.000000Z"
+-- sample: accepted_before = "2025-03-01T00:02:00.000000Z"
 
 INSERT INTO webhook_triggers (
-    workflow_id, config, shared_secret, hmac_secret, slots, revision, created_at, updated_at
+    workflow_id, config, shared_secret, hmac_secret, slots, slot_set, revision, created_at, updated_at
 )
 SELECT
     ('00000001-0000-4000-8000-' || lpad(to_hex(n), 12, '0'))::uuid,
-    '{"allowed_methods":["POST"]}'::json, NULL, 'v1:sealed', 10, 1,
+    '{"allowed_methods":["POST"]}'::json, NULL, 'v1:sealed', 10,
+    ('00000009-0000-4000-8000-' || lpad(to_hex(n), 12, '0'))::uuid,
+    ('00000009-0000-4000-8000-' || lpad(to_hex(n), 12, '0'))::uuid,
     timestamptz '2025-03-01 00:00:00+00', timestamptz '2025-03-01 00:00:00+00'
 FROM generate_series(1, 1900) AS n;
 
-INSERT INTO webhook_slots (workflow_id, slot, used_at)
-SELECT t.workflow_id, n, timestamptz '2025-03-01 00:00:00+00' + n * interval '1 minute'
+INSERT INTO webhook_slots (workflow_id, slot_set, slot, used_at)
+SELECT t.workflow_id, t.slot_set, n, timestamptz '2025-03-01 00:00:00+00' + n * interval '1 minute'
 FROM webhook_triggers AS t
 CROSS JOIN generate_series(1, 10) AS n;
 
-INSERT INTO webhook_signatures (workflow_id, digest, expires_at)
-SELECT t.workflow_id, 'digest ' || n, timestamptz '2025-03-01 00:00:00+00' + n * interval '1 minute'
+INSERT INTO webhook_signatures (workflow_id, digest, accepted_at, expires_at)
+SELECT
+    t.workflow_id, 'digest ' || n,
+    timestamptz '2025-03-01 00:00:00+00' + n * interval '1 second',
+    CASE WHEN n < 10 THEN timestamptz '2025-03-01 00:00:00+00' + n * interval '1 minute' END
 FROM webhook_triggers AS t
 CROSS JOIN generate_series(1, 10) AS n;

@@ -25,7 +25,7 @@ CREATE TABLE cron_triggers (
     workflow_id TEXT NOT NULL PRIMARY KEY REFERENCES workflows (id) ON DELETE CASCADE,
     -- A schedule that is deleted and made anew is another one: it knows nothing of the runs of the former.
     schedule_id TEXT NOT NULL,
-    config TEXT NOT NULL CHECK (json_valid(config)),
+    config TEXT NOT NULL CHECK (json_valid(config) AND json_type(config) = 'object'),
     allow_overlapping INTEGER NOT NULL CHECK (allow_overlapping IN (0, 1)),
     -- When to look at it next; the year 1 means that nothing has looked yet, NULL that it will never fire again.
     next_fire_at TEXT,
@@ -53,9 +53,12 @@ CREATE TABLE webhook_triggers (
     config TEXT NOT NULL,
     shared_secret TEXT,
     hmac_secret TEXT,
-    -- How many rows it has in webhook_slots.
+    -- How many rows it has in webhook_slots, and which: a changed rate limit begins a new set.
     slots INTEGER NOT NULL,
-    revision INTEGER NOT NULL,
+    slot_set TEXT NOT NULL,
+    -- Another one after every change, never one that was used before: a webhook that is deleted and made anew has
+    -- nothing in common with the former, whoever still knows that one.
+    revision TEXT NOT NULL,
     created_at TEXT NOT NULL,
     updated_at TEXT NOT NULL
 ) STRICT;
@@ -64,23 +67,26 @@ CREATE TABLE webhook_triggers (
 -- many as calls are allowed at once. Rows are made when they are first needed. So no call waits to be counted.
 CREATE TABLE webhook_slots (
     workflow_id TEXT NOT NULL REFERENCES webhook_triggers (workflow_id) ON DELETE CASCADE,
+    slot_set TEXT NOT NULL,
     slot INTEGER NOT NULL,
     used_at TEXT NOT NULL,
-    PRIMARY KEY (workflow_id, slot)
+    PRIMARY KEY (workflow_id, slot_set, slot)
 ) STRICT;
 
-CREATE INDEX ix_webhook_slots__used ON webhook_slots (workflow_id, used_at, slot);
+CREATE INDEX ix_webhook_slots__used ON webhook_slots (workflow_id, slot_set, used_at, slot);
 
 -- Signatures of accepted calls, so that a captured call is not accepted again while its signature is valid.
 CREATE TABLE webhook_signatures (
     workflow_id TEXT NOT NULL REFERENCES webhook_triggers (workflow_id) ON DELETE CASCADE,
     digest TEXT NOT NULL,
-    -- NULL: as long as the webhook exists.
+    accepted_at TEXT NOT NULL,
+    -- NULL: it never stops being valid, so it is remembered until somebody decides otherwise.
     expires_at TEXT,
     PRIMARY KEY (workflow_id, digest)
 ) STRICT;
 
 CREATE INDEX ix_webhook_signatures__expires ON webhook_signatures (expires_at) WHERE expires_at IS NOT NULL;
+CREATE INDEX ix_webhook_signatures__lasting ON webhook_signatures (accepted_at) WHERE expires_at IS NULL;
 
 -- Policies are numbered and never change: a run keeps the one that was in force when it was created.
 CREATE TABLE retry_policies (
@@ -110,6 +116,9 @@ CREATE TABLE workflow_run_retries (
 
 CREATE INDEX ix_workflow_run_retries__due ON workflow_run_retries (scheduled_for, first_run_id, retry_number)
 WHERE status = 'waiting';
+-- Of the decisions about a run at most one stands: it is tried again at most once.
+CREATE UNIQUE INDEX uq_workflow_run_retries__standing ON workflow_run_retries (failed_run_id)
+WHERE status IN ('waiting', 'done');
 CREATE INDEX ix_workflow_run_retries__failed ON workflow_run_retries (failed_run_id, retry_number);
 
 -- A listener: a node of a workflow that serves one identity on one platform, whatever the version.
@@ -137,6 +146,8 @@ CREATE TABLE listener_subscriptions (
     bot_identity_key TEXT NOT NULL,
     config TEXT NOT NULL,
     status TEXT NOT NULL CHECK (status IN ('active', 'blocked', 'paused', 'error', 'disabled')),
+    -- Of one that is disabled because its workflow is archived: the status it has again after that.
+    archived_status TEXT CHECK (archived_status IN ('active', 'blocked', 'paused', 'error')),
     assigned_runtime TEXT,
     lease_expires_at TEXT,
     -- Raised whenever the lease passes to a runtime that did not hold it at that moment: a fencing token.
@@ -208,7 +219,7 @@ CREATE TABLE run_outbox (
 CREATE INDEX ix_run_outbox__available ON run_outbox (available_at, run_id);
 
 -- One rule for all triggers: an archived workflow starts no runs. Its schedule rests, and counts from the time of
--- un-archiving; its subscriptions are disabled until the next version, or until somebody sets them active again.
+-- un-archiving; its current subscriptions are disabled, and then have the status again that they had.
 CREATE TRIGGER workflows_suspend_triggers_on_update AFTER UPDATE OF is_archived ON workflows
 WHEN NEW.is_archived IS NOT OLD.is_archived
 BEGIN
@@ -222,6 +233,7 @@ BEGIN
     UPDATE listener_subscriptions
     SET
         status = 'disabled',
+        archived_status = status,
         assigned_runtime = NULL,
         lease_expires_at = NULL,
         updated_at = max(updated_at, NEW.updated_at),
@@ -234,4 +246,22 @@ BEGIN
             )
         )
     WHERE workflow_id = NEW.id AND NEW.is_archived AND status <> 'disabled';
+    UPDATE listener_subscriptions
+    SET
+        status = archived_status,
+        archived_status = NULL,
+        updated_at = max(updated_at, NEW.updated_at),
+        audit_log = json_insert(
+            audit_log, '$[#]', json_object(
+                'actor', json_extract(NEW.audit_log, '$[#-1].actor'),
+                'action', 'listener_subscription_restored',
+                'at', json_extract(NEW.audit_log, '$[#-1].at'),
+                'metadata', json_object()
+            )
+        )
+    WHERE
+        workflow_id = NEW.id
+        AND NOT NEW.is_archived
+        AND archived_status IS NOT NULL
+        AND id IN (SELECT l.subscription_id FROM listeners AS l WHERE l.workflow_id = NEW.id);
 END;

@@ -4,8 +4,8 @@ CREATE TABLE service_tokens (
     identifier TEXT NOT NULL PRIMARY KEY,
     -- argon2id with its parameters; of a token brought along from the older product, SHA-256 in hex.
     secret_hash TEXT NOT NULL CONSTRAINT uq_service_tokens__secret_hash UNIQUE,
-    scopes TEXT NOT NULL DEFAULT '[]',
-    workspace_ids TEXT NOT NULL DEFAULT '[]',
+    scopes TEXT NOT NULL DEFAULT '[]' CHECK (json_valid(scopes) AND json_type(scopes) = 'array'),
+    workspace_ids TEXT NOT NULL DEFAULT '[]' CHECK (json_valid(workspace_ids) AND json_type(workspace_ids) = 'array'),
     created_at TEXT NOT NULL,
     issued_at TEXT,
     expires_at TEXT,

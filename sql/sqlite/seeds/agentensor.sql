@@ -12,6 +12,7 @@
 -- sample: insert_checkpoint.id = "new"
 -- sample: insert_checkpoint.config_version = null
 -- sample: is_best = true
+-- sample: insert_checkpoint/conflict.config_version = 7
 
 INSERT INTO agentensor_workflows (workflow_id, latest_version)
 WITH RECURSIVE numbers (n) AS (

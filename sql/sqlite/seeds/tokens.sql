@@ -11,7 +11,14 @@
 -- sample: update_token.secret_hash = "$argon2id$v=19$m=19456,t=2,p=1$other$other"
 -- sample: update_token.identifier = "token-000043"
 -- sample: revoke_token.identifier = "token-000043"
+-- sample: renew_hash.identifier = "token-000043"
+-- sample: renew_hash.secret_hash = "$argon2id$v=19$m=19456,t=2,p=1$salt000043$hash000043"
+-- sample: renewed = "$argon2id$v=19$m=19456,t=3,p=1$renewed$renewed"
+-- sample: renew_hash/conflict.renewed = "00000000000000000000000000000000000000000000000000000000000003e8"
 -- sample: successor = "token-next"
+-- sample: insert_token/conflict.identifier = "token-000042"
+-- sample: update_token/conflict.secret_hash = "00000000000000000000000000000000000000000000000000000000000003e8"
+-- sample: rotate_token/conflict.successor = "token-000042"
 -- sample: status = "active"
 -- sample: scopes = ["workflows:read"]
 -- sample: workspace_ids = []

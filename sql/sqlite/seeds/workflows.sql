@@ -2,7 +2,8 @@
 -- the same rows. Ids count: 00000001-… workflows, 00000002-… versions, 00000003-… runs, the number last, in hex.
 -- The first workflow is the busy one: 200 versions and every 25th run.
 --
--- A `sample` line names, as JSON, the argument that a parameter gets: in all queries that have it, or in one.
+-- A `sample` line names, as JSON, the argument that a parameter gets: in all queries that have it, in one, or in one
+-- more trial of that query, which is named behind a slash.
 
 -- sample: id = "00000001-0000-4000-8000-000000000002"
 -- sample: entity_id = "00000001-0000-4000-8000-000000000001"
@@ -27,10 +28,18 @@
 -- sample: list_runs_by_workflow_and_status.status = "failed"
 -- sample: insert_workflow.handle = "not-taken"
 -- sample: update_workflow.handle = "not-taken"
+-- sample: insert_workflow/conflict.handle = "flow-2"
+-- sample: update_workflow/conflict.handle = "flow-3"
+-- sample: update_workflow/archiving.id = "00000001-0000-4000-8000-000000000018"
+-- sample: update_workflow/archiving.is_archived = true
+-- sample: update_workflow/clearing.id = "00000001-0000-4000-8000-000000000005"
+-- sample: update_workflow/clearing.description = ""
+-- sample: update_workflow/clearing.clear_prompts = true
+-- sample: update_workflow/clearing.clear_models = true
 -- sample: hand_off = true
 -- sample: insert_version.syncs_listeners = true
 -- sample: resolve_workflow_ref.include_archived = true
--- sample: list_workflow_summaries.include_archived = true
+-- sample: delete_workflow.id = "00000001-0000-4000-8000-00000000000a"
 -- sample: revoke_publish.id = "00000001-0000-4000-8000-000000000008"
 -- sample: search_workflows.search = "node42 flow"
 -- sample: get_version.id = "00000002-0003-4000-8000-000000000002"
@@ -39,6 +48,7 @@
 -- sample: succeed_run.id = "00000003-0000-4000-8000-0000000000c3"
 -- sample: fail_run.id = "00000003-0000-4000-8000-0000000000c3"
 -- sample: cancel_run.id = "00000003-0000-4000-8000-0000000000c3"
+-- sample: list_runs_by_trigger.created_from = "2025-02-01T12:34:56.789000Z"
 -- sample: prune_runs.created_before = "2025-02-10T01:00:00.000000Z"
 
 INSERT INTO workflows (

@@ -1,7 +1,6 @@
 -- Retry policies of every workflow, three each, and a chain of two retries for every tenth run: the first one done, by
 -- the run that follows it; the second one waiting.
 
--- sample: number = 1
 -- sample: run_id = "00000003-0000-4000-8000-00000000000a"
 -- sample: first_run_id = "00000003-0000-4000-8000-00000000000a"
 -- sample: failed_run_id = "00000003-0000-4000-8000-00000000000b"

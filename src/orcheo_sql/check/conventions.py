@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from .findings import Finding
-from .sqltext import Token, block, code, lines_of, tokens
+from .sqltext import Token, block, code, lines_of, tag_line, tokens
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -46,10 +46,16 @@ _SERIAL = re.compile(r"(?:small|big)?serial[248]?")
 _SMALL_IDENTITY = frozenset({"int", "integer", "int4", "smallint", "int2"})
 
 
+_LOCK = re.compile(
+    r"FOR (NO KEY UPDATE|UPDATE|KEY SHARE|SHARE)\b(?: OF \w+(?:, \w+)*)?( SKIP LOCKED| NOWAIT)?"
+)
+
+
 def check_queries(queries: Sequence[Query]) -> Iterator[Finding]:
     """Check the queries of one dialect."""
     for query in queries:
         yield from _hazards(query)
+        yield from _locks(query)
         yield from _comments(query)
         yield from _keywords(query.path, _code_of(query))
 
@@ -97,6 +103,12 @@ def check_migrations(paths: Sequence[Path]) -> Iterator[Finding]:
                 and "identity" in (t.key for t in found[i : i + 6])
             ):
                 yield Finding(path, token.line, "an identity column that is not bigint")
+            elif token.key == "if" and following[:2] == ["not", "exists"]:
+                message = "IF NOT EXISTS: what is there already may be something else; a migration runs once"
+                yield Finding(path, token.line, message)
+            elif token.key == "raise" and following[:2] == ["(", "ignore"]:
+                message = "RAISE(IGNORE): the write would be left out without an error; use RAISE(ABORT, 'rule')"
+                yield Finding(path, token.line, message)
             elif token.key == "autoincrement":
                 yield Finding(path, token.line, "AUTOINCREMENT; ids are uuids made by the library")
             elif _is_clock(found, i):
@@ -135,6 +147,36 @@ def _hazards(query: Query) -> Iterator[Finding]:
             yield at(i, f"{token.text}: time and chance are parameters, the library gives them")
         elif token.key == "merge" and (not i or previous == ";"):
             yield at(i, "MERGE does not run on a distributed server; use INSERT ... ON CONFLICT")
+        elif token.key in ("insert", "update") and [t.key for t in found[i + 1 : i + 2]] == ["or"]:
+            yield at(i, f"{token.text} OR ... hides every broken rule, NOT NULL too; {_SAY_WHICH}")
+        elif token.key == "replace" and [t.key for t in found[i + 1 : i + 2]] == ["into"]:
+            yield at(i, f"REPLACE INTO deletes the rows that are in the way; {_SAY_WHICH}")
+        elif token.key == "conflict" and [t.key for t in found[i + 1 : i + 2]] == ["do"]:
+            yield at(i, f"ON CONFLICT without columns hides every broken rule; {_SAY_WHICH}")
+
+
+_SAY_WHICH = "use ON CONFLICT (columns) DO ..."
+
+
+def _locks(query: Query) -> Iterator[Finding]:
+    """Compare the row locks of a text with those that its tag `Locks:` names; SQLite has none."""
+    if query.dialect != "postgres":
+        return
+    taken = _lock_words(" ".join(t.text for t in _code_of(query)).replace(" , ", ", "))
+    named = _lock_words(query.tags.get("Locks", ""))
+    line = tag_line(query, "Locks")
+    for lock in sorted(taken - named):
+        message = f"it locks rows {lock}; say so and why: -- Locks: {lock}: ..."
+        yield Finding(query.path, line, f"{query.name}: {message}")
+    for lock in sorted(named - taken):
+        yield Finding(query.path, line, f"{query.name}: nothing is locked {lock} (tag Locks)")
+    if "Locks" in query.tags and not named:
+        message = "the tag reads `Locks: FOR UPDATE SKIP LOCKED: why`, with the words of the text"
+        yield Finding(query.path, line, f"{query.name}: {message}")
+
+
+def _lock_words(text: str) -> set[str]:
+    return {f"FOR {m[1]}{m[2] or ''}" for m in _LOCK.finditer(text)}
 
 
 def _is_slice(found: Sequence[Token], index: int) -> bool:

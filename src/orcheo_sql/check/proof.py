@@ -13,6 +13,7 @@ from orcheo_sql._errors import ContractMismatchError, DecodeError, OrcheoSqlErro
 from orcheo_sql.codecs.rows import Kind, check_columns, columns_of, kind_of, strip_optional
 
 from .analysis import coalesced, null_tested, result_items
+from .effects import Effects
 from .findings import Finding, of_error
 from .sqltext import code, tag_line
 
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from .samples import Samples
     from .schema import Schema
 
+CONFLICT = "conflict"
+"""The trial that has to be refused."""
 BASE = ""
 """The variant in which no optional filter is set."""
 
@@ -41,6 +44,7 @@ class Proof:
     """Result columns by query."""
     answers: dict[tuple[str, str], Any] = field(default_factory=dict)
     """What came back, by query and variant."""
+    effects: Effects = field(default_factory=Effects)
 
     def report(self, query: Query, message: str, *, line: int | None = None) -> None:
         """Add a finding about a query, at its name unless a line is given."""
@@ -98,17 +102,31 @@ class Trials:
         """Yield the arguments of each trial with a name for it.
 
         A query that reads runs without its optional filters, then with each of them alone. One that writes gets every
-        argument, then none of those that may be left out.
+        argument, then none of those that may be left out. The trials that samples name come last.
         """
         optional = [p for p in query.parameters if p in self.optional.get(query.qualified_name, ())]
         if query.writes:
             yield BASE, self._arguments(query, ())
             if optional:
                 yield "nothing optional", self._arguments(query, optional)
-            return
-        yield BASE, self._arguments(query, optional)
-        for name in optional:
-            yield name, self._arguments(query, [o for o in optional if o != name])
+        else:
+            yield BASE, self._arguments(query, optional)
+            for name in optional:
+                yield name, self._arguments(query, [o for o in optional if o != name])
+        for trial in sorted(self.samples.trials(query).keys() - {CONFLICT}):
+            arguments = self.named(query, trial)
+            if arguments is not None:
+                yield trial, arguments
+
+    def named(self, query: Query, trial: str) -> dict[str, Any] | None:
+        """Return the arguments of a trial that samples name, or None."""
+        given = self.samples.trials(query).get(trial)
+        if given is None:
+            return None
+        names = self.optional.get(query.qualified_name, ())
+        without = () if query.writes else [n for n in names if n not in given]
+        types = self.types.get(query.qualified_name, {})
+        return self.samples.arguments(query, types, without=without, given=given)
 
     def _arguments(self, query: Query, without: Collection[str]) -> dict[str, Any]:
         types = self.types.get(query.qualified_name, {})
@@ -178,10 +196,11 @@ def wanted_types(query: Query, columns: Sequence[str]) -> dict[str, Any]:
 def target(query: Query, column: str) -> str:
     """Name what a column fills: ``WorkflowRun.error``, or the scalar."""
     name = query.tags.get("Returns", "")
-    return f"{name}.{column}" if _is_struct(query) else name
+    return f"{name}.{column}" if is_struct(query) else name
 
 
-def _is_struct(query: Query) -> bool:
+def is_struct(query: Query) -> bool:
+    """Whether its rows fill a struct, not a single value."""
     return query.returns is not None and issubclass(query.returns, msgspec.Struct)
 
 
@@ -308,66 +327,3 @@ def check_tags(proof: Proof, query: Query) -> None:
         if proof.schema.index(tag.name) is None and tag.name not in proof.schema.virtual:
             line = tag_line(query, "Index")
             proof.report(query, f"no index is named {tag.name} (tag Index)", line=line)
-
-
-def empty_answers(proof: Proof, queries: Mapping[str, Query]) -> Iterator[Finding]:
-    """Yield queries that found nothing: without a row nothing is known of the values in it."""
-    for (name, variant), answer in proof.answers.items():
-        query = queries[name]
-        if variant == BASE and query.shape != "count" and answer in (None, []):
-            message = (
-                f"{query.name}: no row for the sample arguments, so its values are not proved; name better ones in the "
-                f"seeds: -- sample: {query.name}.{next(iter(query.parameters), 'parameter')} = ..."
-            )
-            yield Finding(query.path, query.line, message)
-
-
-def compare_proofs(
-    sqlite: Proof, postgres: Proof, queries: Mapping[str, Query]
-) -> Iterator[Finding]:
-    """Yield queries whose twins give other columns, or another answer to the same arguments on the same data."""
-    for name, query in queries.items():
-        ours, theirs = postgres.columns.get(name), sqlite.columns.get(name)
-        if ours is None or theirs is None or not _is_struct(query):
-            continue
-        if ours != theirs:
-            yield Finding(
-                query.path,
-                query.line,
-                f"{query.name}: result columns are {', '.join(ours)}; on SQLite {', '.join(theirs)}",
-            )
-    for (name, variant), answer in postgres.answers.items():
-        other = sqlite.answers.get((name, variant), answer)
-        if other != answer:
-            query = queries[name]
-            given = f" with {variant}" if variant else ""
-            what = _first_difference(answer, other)
-            yield Finding(
-                query.path,
-                query.line,
-                f"{query.name}: the databases answer differently{given}: {what}",
-            )
-
-
-def _first_difference(answer: Any, other: Any) -> str:
-    """Say in short where two answers differ; the data is made up, so values may be shown."""
-    if isinstance(answer, list) is not isinstance(other, list):
-        forms = ("rows" if isinstance(each, list) else "one row" for each in (answer, other))
-        return "PostgreSQL {}, SQLite {}".format(*forms)
-    ours = answer if isinstance(answer, list) else [answer]
-    theirs = other if isinstance(other, list) else [other]
-    if len(ours) != len(theirs):
-        return f"PostgreSQL {len(ours)} rows, SQLite {len(theirs)}"
-    number, mine, twin = next(
-        (i, a, b) for i, (a, b) in enumerate(zip(ours, theirs, strict=True), 1) if a != b
-    )
-    for name in getattr(mine, "__struct_fields__", ()) if type(mine) is type(twin) else ():
-        if getattr(mine, name) != getattr(twin, name):
-            values = _short(getattr(mine, name)), _short(getattr(twin, name))
-            return f"row {number}, {name}: PostgreSQL {values[0]}, SQLite {values[1]}"
-    return f"row {number}: PostgreSQL {_short(mine)}, SQLite {_short(twin)}"
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else f"{text[:77]}..."

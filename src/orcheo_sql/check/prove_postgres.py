@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -11,7 +11,9 @@ from psycopg.pq import DiagnosticField, ExecStatus
 
 from orcheo_sql.codecs.rows import kind_of
 from orcheo_sql.engines.base import CompiledQuery, Rows
+from orcheo_sql.engines.postgres_errors import translate
 
+from .conflicts import check_conflict
 from .proof import (
     BASE,
     Plan,
@@ -25,6 +27,7 @@ from .proof import (
     target,
     wanted_types,
 )
+from .record_postgres import PostgresRecorder
 from .schema import read_postgres
 from .scratch import one_line
 from .sqltext import code_line, tag_line, word_line
@@ -33,6 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from orcheo_sql._catalog import Query
+    from orcheo_sql._errors import OrcheoSqlError
     from orcheo_sql.codecs.rows import Kind
 
     from .scratch import PostgresConnection
@@ -65,8 +69,12 @@ def prove_postgres(
 ) -> Proof:
     """Try each query and return what was found; the types of its parameters are left in `trials`."""
     prover = PostgresProver(connection)
-    for query in queries:
-        prover.prove(query, trials)
+    wanted = list(queries)
+    writes = any(q.writes for q in wanted)
+    with PostgresRecorder(connection, prover.proof.schema) if writes else nullcontext() as recorder:
+        prover.recorder = recorder
+        for query in wanted:
+            prover.prove(query, trials)
     return prover.proof
 
 
@@ -89,6 +97,7 @@ class PostgresProver:
     def __init__(self, connection: PostgresConnection):
         self._connection = connection
         self.proof = Proof(read_postgres(connection))
+        self.recorder: PostgresRecorder | None = None
         rows = connection.execute("SELECT oid::bigint, format_type(oid, NULL) FROM pg_type")
         self._type_names: dict[int, str] = dict(rows.fetchall())
 
@@ -109,6 +118,17 @@ class PostgresProver:
             if not self._run(query, compiled, variant, arguments):
                 return
             self._explain(query, compiled, variant, arguments)
+        check_conflict(self.proof, query, trials, self._attempt)
+
+    def _attempt(self, query: Query, arguments: Mapping[str, Any]) -> OrcheoSqlError | None:
+        """Run a query that is to fail, and return the error that a caller would get."""
+        compiled = CompiledQuery(query)
+        try:
+            with self._rolled_back():
+                self._execute(compiled.sql, compiled.bind(arguments))
+        except psycopg.Error as error:
+            return translate(error, query=query.name)
+        return None
 
     def describe(self, query: Query, compiled: CompiledQuery) -> Described | None:
         """Prepare a query and return its parameter and column types; report why it can't be."""
@@ -159,16 +179,21 @@ class PostgresProver:
         self, query: Query, compiled: CompiledQuery, variant: str, arguments: Mapping[str, Any]
     ) -> bool:
         """Run a query and take it back; return whether it ran."""
+        recorder = self.recorder if query.writes else None
+        touched = {}
         try:
             with self._rolled_back():
                 cursor = self._execute(compiled.sql, compiled.bind(arguments))
                 columns = tuple(c.name for c in cursor.description or ()) or None
                 rows = cursor.fetchall() if columns else []
                 answer = Rows(columns, rows, max(cursor.rowcount, 0))
+                touched = recorder.touched() if recorder else {}
         except psycopg.Error as error:
             with_what = f" and {variant}" if variant else ""
             self.proof.fail(query, f"fails with the sample arguments{with_what}: {one_line(error)}")
             return False
+        if recorder:
+            self.proof.effects.of[query.qualified_name, variant] = recorder.changes(touched)
         check_answer(self.proof, query, compiled, variant, answer)
         return True
 

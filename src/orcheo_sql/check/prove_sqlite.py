@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from orcheo_sql.engines.base import CompiledQuery, Rows
 from orcheo_sql.engines.sqlite_connection import run_statements
+from orcheo_sql.engines.sqlite_errors import translate
 
+from .conflicts import check_conflict
 from .proof import (
     BASE,
     Plan,
@@ -21,6 +23,7 @@ from .proof import (
     check_tags,
     expected_columns,
 )
+from .record_sqlite import SqliteRecorder
 from .schema import Schema, read_sqlite
 from .scratch import one_line
 from .sqltext import code, tag_line, word_line
@@ -29,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from orcheo_sql._catalog import Query
+    from orcheo_sql._errors import OrcheoSqlError
 
 
 _STEP = re.compile(
@@ -54,7 +58,12 @@ def prove_sqlite(raw: sqlite3.Connection, queries: Iterable[Query], trials: Tria
     raw.execute("ANALYZE")
     for query in sound:
         prover.explain_all(query, trials, " after ANALYZE")
-        prover.run(query, trials)
+    # Only now: a plan would show the triggers of the recorder too.
+    writes = any(q.writes for q in sound)
+    with SqliteRecorder(raw, prover.proof.schema) if writes else nullcontext() as recorder:
+        for query in sound:
+            prover.run(query, trials, recorder)
+            check_conflict(prover.proof, query, trials, prover.attempt)
     return prover.proof
 
 
@@ -107,19 +116,32 @@ class SqliteProver:
         rows = self._raw.execute(f"EXPLAIN QUERY PLAN {statement}", dict(bound)).fetchall()
         return [(row[0], row[1], row[3]) for row in rows]
 
-    def run(self, query: Query, trials: Trials) -> None:
+    def attempt(self, query: Query, arguments: Mapping[str, Any]) -> OrcheoSqlError | None:
+        """Run a query that is to fail, and return the error that a caller would get."""
+        compiled = CompiledQuery(query)
+        try:
+            with self._rolled_back():
+                run_statements(self._raw, compiled, compiled.bind(arguments))
+        except sqlite3.Error as error:
+            return translate(error, query=query.name)
+        return None
+
+    def run(self, query: Query, trials: Trials, recorder: SqliteRecorder | None) -> None:
         """Run a query in all its variants, take each back, and check what came."""
         compiled = CompiledQuery(query)
         for variant, arguments in self.proof.trials(query, trials):
             try:
                 with self._rolled_back():
                     answer = run_statements(self._raw, compiled, compiled.bind(arguments))
+                    touched = recorder.touched() if recorder and query.writes else {}
             except sqlite3.Error as error:
                 with_what = f" and {variant}" if variant else ""
                 self.proof.fail(
                     query, f"fails with the sample arguments{with_what}: {one_line(error)}"
                 )
                 return
+            if recorder and query.writes:
+                self.proof.effects.of[query.qualified_name, variant] = recorder.changes(touched)
             self._columns(query, answer)
             check_answer(self.proof, query, compiled, variant, answer)
             if variant == BASE:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _TITLES: Mapping[Dialect, str] = {"sqlite": "SQLite", "postgres": "PostgreSQL"}
 # In this order; what `Returns` and `Null` say is in the signature already.
-_TAGS = ("Conflict", "Index", "Plan", "Scan", "Locks", "Differs")
+_TAGS = ("Conflict", "Index", "Plan", "Scan", "Single", "Order", "Locks", "Differs")
 
 _HEAD = """\
 # Query catalogue

@@ -11,15 +11,25 @@ from orcheo_sql._catalog import DIALECTS, sql_root
 from orcheo_sql._errors import OrcheoSqlError, QueryError
 
 from . import conventions, query_types
+from .answers import compare_proofs, empty_answers
 from .calls import check_calls, python_files
 from .docs import docs_folder, stale
+from .effects import compare_effects
 from .findings import Finding, in_order, of_error
 from .overrides import read_overrides
-from .proof import Proof, Trials, compare_proofs, empty_answers, optional_parameters
+from .proof import Proof, Trials, optional_parameters
+from .row_rules import check_rows
 from .samples import Samples, load_samples
-from .schema_rules import Places, check_distribution, check_keys, compare_schemas
+from .schema_rules import (
+    Places,
+    check_distribution,
+    check_keys,
+    check_tables,
+    compare_schemas,
+)
 from .scratch import BuildError, postgres_scratch, seed_files, sqlite_scratch
 from .trees import Tree, compare, compare_migrations, read_tree, unexplained
+from .value_rules import check_values
 
 if TYPE_CHECKING:
     from orcheo_sql._catalog import Query
@@ -131,6 +141,13 @@ class _Check:
             samples = load_samples(seed_files(self.options.root, "postgres"))
         except QueryError as error:
             self.findings.append(of_error(error, otherwise=self.options.root))
+        if not self._is_broken():
+            queries = [q for t in self.trees.values() for q in t.queries.values()]
+            for place, name in samples.unknown(queries):
+                path, _, line = place.rpartition(":")
+                self.findings.append(
+                    Finding(Path(path), int(line), f"no query takes the sample {name}")
+                )
         texts = [list(t.queries.values()) for t in self.trees.values()]
         return Trials(samples, optional_parameters(*texts, *self._overrides.values()))
 
@@ -169,7 +186,11 @@ class _Check:
         for dialect, proof in self.proofs.items():
             self.findings += proof.findings
             self.findings += check_keys(proof.schema, places[dialect])
+            self.findings += check_tables(proof.schema, places[dialect])
             self.findings += empty_answers(proof, self.trees[dialect].queries)
+            queries = list(self.trees[dialect].queries.values())
+            self.findings += check_values(queries, proof.schema)
+            self.findings += check_rows(queries, proof.schema)
         broken = {name for proof in self.proofs.values() for name in proof.broken}
         self.findings += unexplained(self.trees["sqlite"], self.trees["postgres"], broken)
         postgres, sqlite = self.proofs.get("postgres"), self.proofs.get("sqlite")
@@ -181,6 +202,7 @@ class _Check:
                 sqlite.schema, postgres.schema, places["sqlite"], places["postgres"]
             )
             self.findings += compare_proofs(sqlite, postgres, self.trees["postgres"].queries)
+            self.findings += compare_effects(sqlite, postgres, self.trees["postgres"].queries)
         if self.options.docs is not None and not self._is_broken():
             from .queries_page import render_queries_page
 

@@ -1,7 +1,9 @@
 """Sample arguments: what queries are given when they are tried on seeded data, or explained.
 
 A seed file names them in comments, as JSON: ``-- sample: status = "failed"`` for every query of the folder that has the
-parameter, ``-- sample: start_run.id = …`` for one. What is not named follows from the parameter's name.
+parameter, ``-- sample: start_run.id = …`` for one. What is not named follows from the parameter's name. A query is run
+again for each trial that is named behind a slash: ``-- sample: update_workflow/archiving.is_archived = true``; the other
+arguments of a trial are the query's own. The trial ``conflict`` is the one that has to be refused.
 """
 
 from __future__ import annotations
@@ -23,13 +25,15 @@ from .analysis import assigned
 from .sqltext import code, lines_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Iterator, Mapping
     from pathlib import Path
 
     from orcheo_sql._catalog import Query
 
 SEARCH = "search"
-_LINE = re.compile(r"^--\s*sample:\s*(?:(?P<query>\w+)\.)?(?P<name>\w+)\s*=\s*(?P<value>.+)$")
+_LINE = re.compile(
+    r"^--\s*sample:\s*(?:(?P<query>\w+(?:/\w+)?)\.)?(?P<name>\w+)\s*=\s*(?P<value>.+)$"
+)
 _EVENT = {"actor": "ada", "action": "checked", "at": "2026-01-02T03:04:05.000006Z", "metadata": {}}
 _NOW = "2026-01-02T03:04:05.000006Z"
 _HIGH, _LOW = "ffffffff-ffff-ffff-ffff-ffffffffffff", "00000000-0000-0000-0000-000000000000"
@@ -83,10 +87,36 @@ class Samples:
                     return sample
         return Sample(next((v for p, v in _BY_NAME if p.fullmatch(parameter)), "sample"))
 
+    def trials(self, query: Query) -> dict[str, dict[str, Sample]]:
+        """Return the trials that samples name for a query, each with the parameters it gives by itself."""
+        found: dict[str, dict[str, Sample]] = {}
+        for (seeds, owner, parameter), sample in self._given.items():
+            name, slash, trial = owner.partition("/")
+            if slash and name == query.name and _is_for(seeds, query):
+                found.setdefault(trial, {})[parameter] = sample
+        return found
+
+    def unknown(self, queries: Collection[Query]) -> Iterator[tuple[str, str]]:
+        """Yield the place of each sample that no query takes, and what it says."""
+        for (seeds, owner, parameter), sample in self._given.items():
+            name = owner.partition("/")[0]
+            if not any(
+                _is_for(seeds, q) and name in ("", q.name) and parameter in q.parameters
+                for q in queries
+            ):
+                yield sample.place, f"{owner}.{parameter}" if owner else parameter
+
     def arguments(
-        self, query: Query, types: Mapping[str, str], *, without: Collection[str] = ()
+        self,
+        query: Query,
+        types: Mapping[str, str],
+        *,
+        without: Collection[str] = (),
+        given: Mapping[str, Sample] | None = None,
     ) -> dict[str, Any]:
         """Return arguments as a repository would pass them; those of `without` are None.
+
+        Those that are `given` are not looked for.
 
         Raises:
             QueryError: a sample does not fit the type of its parameter; names file and line.
@@ -95,7 +125,7 @@ class Samples:
         for name in query.parameters:
             if name in without:
                 continue
-            sample = self.of(query, name)
+            sample = (given or {}).get(name) or self.of(query, name)
             try:
                 arguments[name] = as_argument(name, sample.value, types.get(name, ""))
             except ValidationError as error:

@@ -6,7 +6,9 @@ import re
 from typing import TYPE_CHECKING
 
 from .findings import Finding
-from .sqltext import lines_of
+from .schema_checks import compare_checks, meaning
+from .sqltext import code, lines_of
+from .value_rules import wrong_literals
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -14,20 +16,12 @@ if TYPE_CHECKING:
 
     from .schema import Column, ForeignKey, Index, Schema, Table
 
-# What a column of either dialect holds, in common words.
-_CLASSES = {
-    "TEXT": {
-        "text",
-        "uuid",
-        "timestamp with time zone",
-        "json",
-        "jsonb",
-        "character varying",
-        "date",
-    },
-    "INTEGER": {"bigint", "boolean", "integer", "smallint"},
-    "REAL": {"double precision", "real"},
-    "BLOB": {"bytea"},
+# The types of docs/dialects.md: what a column of a SQLite type is on PostgreSQL, and nothing else.
+_TYPES = {
+    "TEXT": ("text", "uuid", "timestamp with time zone", "json", "jsonb"),
+    "INTEGER": ("bigint", "boolean"),
+    "REAL": ("double precision",),
+    "BLOB": ("bytea",),
 }
 # The tables that are sharded where there are several servers, and the column by which.
 VOLUME_TABLES = {
@@ -94,6 +88,7 @@ def compare_schemas(
         yield from _columns(sqlite, one, other, sqlite_places, postgres_places)
         yield from _indexes(one, other, sqlite_places, postgres_places)
         yield from _references(one, other, sqlite_places, postgres_places)
+        yield from compare_checks(one, other, sqlite_places.of, postgres_places.of)
 
 
 def _columns(
@@ -120,12 +115,21 @@ def _columns(
 
 
 def _difference(ours: Column, theirs: Column) -> str | None:
-    if theirs.type not in _CLASSES.get(ours.type, ()):
-        return f"is {theirs.type}, but {ours.type} on SQLite"
+    allowed = _TYPES.get(ours.type, ())
+    kind = theirs.type + theirs.modifier
+    if kind not in allowed:
+        wanted = f"; that is {_listed(allowed)} here" if allowed else ""
+        return f"is {kind}, but {ours.type} on SQLite{wanted}"
     if ours.nullable != theirs.nullable:
         words = {True: "may be NULL", False: "may not be NULL"}
         return f"{words[theirs.nullable]}, but {words[ours.nullable]} on SQLite"
     return None
+
+
+def _listed(types: Sequence[str]) -> str:
+    """Write ``bigint or boolean``."""
+    short = [t.replace("timestamp with time zone", "timestamptz") for t in types]
+    return " or ".join(filter(None, (", ".join(short[:-1]), short[-1])))
 
 
 def _indexes(
@@ -148,7 +152,8 @@ def _indexes(
         same = len(mine.columns) == len(twin.columns) and all(
             a == b or not (a and b) for a, b in zip(mine.columns, twin.columns, strict=True)
         )
-        if not same or mine.unique != twin.unique or mine.partial != twin.partial:
+        alike = mine.unique == twin.unique and mine.partial == twin.partial
+        if not same or not alike or meaning(one, mine.condition) != meaning(other, twin.condition):
             yield Finding(
                 *postgres_places.named(name), f"index {name} is not the same as on SQLite"
             )
@@ -192,6 +197,41 @@ def check_keys(schema: Schema, places: Places) -> Iterator[Finding]:
                     *places.of(table.name, key.columns[0]),
                     f"no index begins with a column of the {_shown(table, key)}: deletes read all of {table.name}",
                 )
+
+
+def check_tables(schema: Schema, places: Places) -> Iterator[Finding]:
+    """Yield tables and indexes that hold less than their form or name says."""
+    for table in schema.tables.values():
+        if not table.strict:
+            message = f"table {table.name} is not STRICT: it would keep values of a wrong type"
+            yield Finding(*places.of(table.name), message)
+        if not schema.row_key(table):
+            message = f"table {table.name} has no primary key: its rows can't be told apart"
+            yield Finding(*places.of(table.name), message)
+        for index in table.indexes.values():
+            if index.name.startswith("uq_") and not index.unique:
+                message = (
+                    f"index {index.name} is not UNIQUE, as its name says; write CREATE UNIQUE INDEX"
+                )
+                yield Finding(*places.named(index.name), message)
+            yield from _collations(schema, table, index, places)
+            for literal in wrong_literals(code(index.condition), [table]):
+                message = f"index {index.name}: {literal.message}"
+                yield Finding(*places.named(index.name), message)
+
+
+def _collations(schema: Schema, table: Table, index: Index, places: Places) -> Iterator[Finding]:
+    """Yield texts of unique rules that are compared as the server's locale has it; ids of a primary key are ASCII."""
+    if schema.dialect != "postgres" or not index.unique or index.primary:
+        return
+    for name in index.columns:
+        column = table.columns.get(name)
+        if column is not None and column.type == "text" and column.collation != "C":
+            message = (
+                f'column {table.name}.{name} is unique ({index.name}) and not COLLATE "C": its index would depend on '
+                "the locale of the server"
+            )
+            yield Finding(*places.of(table.name, name), message)
 
 
 def check_distribution(schema: Schema, places: Places) -> Iterator[Finding]:

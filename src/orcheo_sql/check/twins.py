@@ -1,7 +1,7 @@
 """Compare a query with its twin in the other dialect, beyond what the two dialects always write differently.
 
-Both texts are brought to one form by the table of docs/dialects.md: casts away, ``json_insert(x, '$[#]', y)`` is
-``x || y``, and so on. What differs then needs a `Differs:` tag that says why.
+Both texts are brought to one form by the table of docs/dialects.md: casts that keep the value are left out,
+``json_insert(x, '$[#]', y)`` is ``x || y``, and so on. What differs then needs a `Differs:` tag that says why.
 """
 
 from __future__ import annotations
@@ -31,6 +31,9 @@ _NAMES = {
     "jsonb_object_agg": "json_object_agg",
 }
 _LITERALS = {"true": "1", "false": "0"}
+# Casts to these keep the value, whatever it is; casts to those below keep what a caller gives or what stands there.
+_SAME = (["text"], ["uuid"], ["json"], ["jsonb"])
+_SAME_IF_GIVEN = (["bigint"], ["boolean"], ["timestamptz"], ["bytea"])
 _BEFORE_UNARY = frozenset({"and", "or", "where", "on", "(", ",", "by", "not"})
 
 
@@ -50,7 +53,7 @@ def _rewritten(found: Sequence[Token]) -> Words:
     while index < len(found):
         token = found[index]
         name = _NAMES.get(token.key, token.key) if token.kind == "word" else token.text
-        if token.text == "::":
+        if token.text == "::" and _keeps_value(found, index):
             index = _behind_cast(found, index)
         elif token.text == "+" and words and words[-1] in _BEFORE_UNARY:
             index += 1  # SQLite's way to keep a condition from an index
@@ -74,6 +77,21 @@ def _rewritten(found: Sequence[Token]) -> Words:
 
 def _is_call(found: Sequence[Token], index: int) -> bool:
     return found[index].kind == "word" and index + 1 < len(found) and found[index + 1].text == "("
+
+
+def _keeps_value(found: Sequence[Token], index: int) -> bool:
+    """Whether a cast can't change a value: it says what a parameter or literal is, or writes a value as text or JSON."""
+    words = [t.key for t in found[index + 1 : index + 3]]
+    if words[1:] == ["("]:
+        return False
+    return words[:1] in _SAME or (
+        words[:1] in _SAME_IF_GIVEN
+        and (
+            found[index - 1].kind in ("parameter", "number", "string")
+            or found[index - 1].key == "null"
+        )
+        and index > 0
+    )
 
 
 def _behind_cast(found: Sequence[Token], index: int) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 ACTOR = "orcheo-sql"
 """Who an audit trail names unless `--actor` does."""
 BATCH = 1000
+LONGEST_SPAN = timedelta(days=3660)
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 Limit = Annotated[int, typer.Option(metavar="N", min=1, help="List this many at most.")]
@@ -41,7 +43,10 @@ def seconds(span: str) -> float:
     found = _SPAN.fullmatch(span.strip().lower())
     if found is None:
         raise typer.BadParameter("write a number with s, m, h or d, such as 90s, 15m, 2h or 1.5d")
-    return float(found[1]) * _UNITS[found[2]]
+    span_seconds = float(found[1]) * _UNITS[found[2]]
+    if span_seconds > LONGEST_SPAN.total_seconds():
+        raise typer.BadParameter("that is more than ten years")
+    return span_seconds
 
 
 @asynccontextmanager

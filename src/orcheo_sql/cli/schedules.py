@@ -122,24 +122,18 @@ def _show(schedule: CronSchedule, json: bool) -> None:
 
 
 def _table(schedules: list[CronSchedule]) -> Any:
-    head = ["=workflow", "name", "expression", "=state", "=next (UTC)", "reason"]
-    rows = [
-        (
-            s.workflow_id,
-            s.workflow_name,
-            _expression(s),
-            s.state,
-            _next(s),
-            s.reason,
-        )
-        for s in schedules
-    ]
+    head = ["=workflow", "schedule", "=state", "=next (UTC)"]
+    rows = [(s.workflow_id, _described(s), s.state, _next(s)) for s in schedules]
     return table("Schedules", head, rows)
 
 
-def _expression(schedule: CronSchedule) -> str:
-    zone = schedule.config.get("timezone") or "UTC"
-    return f"{schedule.config.get('expression')} {zone}"
+def _described(schedule: CronSchedule) -> str:
+    config = schedule.config
+    when = (
+        f"{config.get('expression')} {config.get('timezone') or 'UTC'}" if config else "unreadable"
+    )
+    reason = f" ({schedule.reason})" if schedule.reason else ""
+    return f"{schedule.workflow_name}: {when}{reason}"
 
 
 def _next(schedule: CronSchedule) -> str | None:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from .._documents import clean_text, encode_definition, encode_record
 from .._errors import (
     AgentensorCheckpointNotFoundError,
     AgentensorVersionConflictError,
-    ForeignKeyViolationError,
     UniqueViolationError,
     ValidationError,
 )
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
 
 LONGEST_WORKFLOW_ID = 128
 HIGHEST_VERSION = 2**62
+PAST_ALL = 2**63 - 1
 PRUNED_AT_ONCE = 1000
 
 
@@ -39,7 +39,7 @@ class AgentensorRepository(Repository):
     async def record_checkpoint(
         self,
         *,
-        workflow_id: str,
+        workflow_id: str | UUID,
         runnable_config: Mapping[str, Any],
         metrics: Mapping[str, Any],
         metadata: Mapping[str, Any] | None = None,
@@ -50,7 +50,7 @@ class AgentensorRepository(Repository):
         """Record a checkpoint; with `is_best`, the one that was the best is it no more.
 
         Args:
-            workflow_id: 1 to 128 characters; need not be a workflow of this database.
+            workflow_id: 1 to 128 characters, or a UUID, which counts as its text; need not be one of this database.
             runnable_config: any JSON document.
             metrics: any mapping; values that a database can't hold, such as NaN, become text (docs/values.md).
             metadata: likewise.
@@ -76,7 +76,9 @@ class AgentensorRepository(Repository):
                         _mapping(runnable_config, "runnable_config"), name="runnable_config"
                     ),
                     metrics=encode_record(_mapping(metrics, "metrics"), name="metrics"),
-                    metadata=encode_record(_mapping(metadata or {}, "metadata"), name="metadata"),
+                    metadata=encode_record(
+                        {} if metadata is None else _mapping(metadata, "metadata"), name="metadata"
+                    ),
                     artifact_url=_url(artifact_url),
                     is_best=require_flag(is_best, "is_best"),
                     now=self._now(),
@@ -86,7 +88,7 @@ class AgentensorRepository(Repository):
         assert recorded is not None
         return recorded
 
-    async def get_checkpoint(self, checkpoint_id: str) -> AgentensorCheckpoint:
+    async def get_checkpoint(self, checkpoint_id: str | UUID) -> AgentensorCheckpoint:
         """Return one checkpoint.
 
         Raises:
@@ -98,15 +100,15 @@ class AgentensorRepository(Repository):
         return found
 
     async def list_checkpoints(
-        self, workflow_id: str, *, limit: int | None = None
+        self, workflow_id: str | UUID, *, limit: int | None = None
     ) -> list[AgentensorCheckpoint]:
         """Return the checkpoints of a workflow, newest first, at most `limit` of them."""
         most = NO_LIMIT if limit is None else check_limit(limit)
-        return await self._checkpoints(workflow_id, HIGHEST_VERSION + 1, None, None, most)
+        return await self._checkpoints(workflow_id, PAST_ALL, None, None, most)
 
     async def page_checkpoints(
         self,
-        workflow_id: str,
+        workflow_id: str | UUID,
         *,
         metrics_filter: Filter | None = None,
         metadata_filter: Filter | None = None,
@@ -129,7 +131,7 @@ class AgentensorRepository(Repository):
         """
         limit = check_limit(limit, maximum=LARGEST_PAGE)
         kind = f"checkpoints of {_workflow_id(workflow_id)}"
-        before = HIGHEST_VERSION + 1
+        before = PAST_ALL
         if cursor is not None:
             (before,) = decode_cursor(kind, cursor, (int,))
         rows = await self._checkpoints(
@@ -139,7 +141,7 @@ class AgentensorRepository(Repository):
 
     async def _checkpoints(
         self,
-        workflow_id: str,
+        workflow_id: str | UUID,
         before: int,
         metrics: Filter | None,
         metadata: Filter | None,
@@ -160,32 +162,28 @@ class AgentensorRepository(Repository):
             limit=limit,
         )
 
-    async def latest_checkpoint(self, workflow_id: str) -> AgentensorCheckpoint | None:
+    async def latest_checkpoint(self, workflow_id: str | UUID) -> AgentensorCheckpoint | None:
         """Return the checkpoint with the highest version, if there is one."""
         found = await self.list_checkpoints(workflow_id, limit=1)
         return found[0] if found else None
 
-    async def best_checkpoint(self, workflow_id: str) -> AgentensorCheckpoint | None:
+    async def best_checkpoint(self, workflow_id: str | UUID) -> AgentensorCheckpoint | None:
         """Return the best checkpoint, if one was marked."""
         return await self.q.get_best_checkpoint(workflow_id=_workflow_id(workflow_id))
 
-    async def mark_best_checkpoint(self, checkpoint_id: str) -> AgentensorCheckpoint:
+    async def mark_best_checkpoint(self, checkpoint_id: str | UUID) -> AgentensorCheckpoint:
         """Make a checkpoint the best of its workflow, in place of the one that was.
 
         Raises:
-            AgentensorCheckpointNotFoundError: there is none, or it is being deleted.
+            AgentensorCheckpointNotFoundError: there is none, or none any more.
         """
-        try:
-            async with self._scope.attempt():
-                marked = await self.q.mark_best_checkpoint(id=_checkpoint_id(checkpoint_id))
-        except ForeignKeyViolationError as error:
-            raise AgentensorCheckpointNotFoundError(checkpoint_id) from error
+        marked = await self.q.mark_best_checkpoint(id=_checkpoint_id(checkpoint_id))
         if marked is None:
             raise AgentensorCheckpointNotFoundError(checkpoint_id)
         return marked
 
     async def prune_checkpoints(
-        self, workflow_id: str, *, keep_last: int, limit: int = PRUNED_AT_ONCE
+        self, workflow_id: str | UUID, *, keep_last: int, limit: int = PRUNED_AT_ONCE
     ) -> int:
         """Delete the oldest checkpoints of a workflow, and return how many went.
 
@@ -202,7 +200,7 @@ class AgentensorRepository(Repository):
             limit=check_limit(limit),
         )
 
-    async def delete_checkpoints_of_workflow(self, workflow_id: str) -> bool:
+    async def delete_checkpoints_of_workflow(self, workflow_id: str | UUID) -> bool:
         """Delete all checkpoints of a workflow, and say whether there was anything; numbers begin at 1 again."""
         return (
             await self.q.delete_checkpoints_of_workflow(workflow_id=_workflow_id(workflow_id)) > 0
@@ -210,7 +208,7 @@ class AgentensorRepository(Repository):
 
 
 def _workflow_id(value: object) -> str:
-    text = require_text(value, "workflow_id")
+    text = str(value) if isinstance(value, UUID) else require_text(value, "workflow_id")
     if not 0 < len(text) <= LONGEST_WORKFLOW_ID:
         raise ValidationError(f"workflow_id must have 1 to {LONGEST_WORKFLOW_ID} characters.")
     return text
@@ -225,7 +223,7 @@ def _url(value: object) -> str | None:
 
 
 def _checkpoint_id(value: object) -> str:
-    return require_text(value, "checkpoint_id")
+    return str(value) if isinstance(value, UUID) else require_text(value, "checkpoint_id")
 
 
 def _mapping(value: object, name: str) -> dict[str, Any]:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-import msgspec
-
-from .._documents import clean_text
 from .._errors import (
     RunHistoryError,
     RunHistoryNotFoundError,
@@ -15,19 +13,14 @@ from .._errors import (
     ValidationError,
 )
 from .._pages import check_limit
-from .._search import search_text
-from ..rules.history import (
-    HistoryDocuments,
-    history_callbacks,
-    history_metadata,
-    history_tags,
-    text_of,
-)
+from ..rules.history import LONGEST_ERROR, LONGEST_NAME, HistoryDocuments, document_name, note
+from ..rules.history_walk import ManyPartsError
 from ..structs import RunHistoryStatus
 from .base import NO_LIMIT, as_instant
-from .history_lists import HistoryLists, as_record, as_text_id
+from .history_lists import HistoryLists, as_record, as_text_id, as_workflow_text
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import datetime
     from uuid import UUID
 
@@ -37,12 +30,14 @@ if TYPE_CHECKING:
 
 PRUNED_AT_ONCE = 1000
 
+T = TypeVar("T")
+
 
 class HistoryRepository(HistoryLists):
     """What happened in each execution. SQL: ``sql/<dialect>/queries/history/``.
 
     Ids are texts of 1 to 255 characters, or UUIDs, which count as their text. They need not be those of a workflow or a
-    run of this database.
+    run of this database. The text of a UUID is one workflow however it is written, and is kept as `str(UUID)` writes it.
     """
 
     q: History
@@ -65,7 +60,8 @@ class HistoryRepository(HistoryLists):
     ) -> RunHistoryRecord:
         """Begin the history of an execution.
 
-        Any value is taken for a document: it is normalised, and secrets are left out (docs/history.md).
+        Any value is taken for a document: it is normalised, and secrets are left out (docs/history.md). Large ones are
+        looked at in a thread: change nothing of what is given until this returns.
 
         Args:
             workflow_id: whose execution it is.
@@ -76,7 +72,7 @@ class HistoryRepository(HistoryLists):
             callbacks: the config's when None.
             metadata: the config's when None.
             run_name: the config's when None or empty.
-            trace_id: free text.
+            trace_id: free text; cut to 1,024 characters, as `run_name` is.
             trace_started_at: now when None.
 
         Raises:
@@ -84,28 +80,24 @@ class HistoryRepository(HistoryLists):
             RunHistoryPayloadTooLargeError: one of the documents is too large.
         """
         execution = as_text_id(execution_id, "execution_id")
-
-        def name(field: str) -> str:
-            return _document_name(field, execution)
-
-        documents = self.documents
-        config = documents.normal(runnable_config, name("runnable_config"))
-        config = config if isinstance(config, dict) else {}
-        tags, callbacks, metadata = (
-            documents.normal(value, name(field))
-            for field, value in (("tags", tags), ("callbacks", callbacks), ("metadata", metadata))
-        )
+        workflow = as_workflow_text(workflow_id)
+        given = await self._made(
+            lambda documents: documents.start(
+                execution, inputs=inputs, runnable_config=runnable_config, tags=tags, callbacks=callbacks,
+                metadata=metadata, run_name=run_name,
+            )
+        )  # fmt: skip
         now = self._now()
         started = await self.q.start_history(
-            workflow_id=as_text_id(workflow_id, "workflow_id"),
+            workflow_id=workflow,
             execution_id=execution,
-            inputs=documents.mapping(inputs, name("inputs")),
-            runnable_config=documents.stored(config, name("runnable_config")),
-            tags=documents.stored(history_tags(tags, config), name("tags")),
-            callbacks=documents.stored(history_callbacks(callbacks, config), name("callbacks")),
-            metadata=documents.stored(history_metadata(metadata, config), name("metadata")),
-            run_name=_note(run_name or config.get("run_name")),
-            trace_id=_note(trace_id),
+            inputs=given.inputs,
+            runnable_config=given.runnable_config,
+            tags=given.tags,
+            callbacks=given.callbacks,
+            metadata=given.metadata,
+            run_name=given.run_name,
+            trace_id=note(trace_id, LONGEST_NAME),
             trace_started_at=(
                 now
                 if trace_started_at is None
@@ -120,18 +112,19 @@ class HistoryRepository(HistoryLists):
     async def append_step(self, execution_id: str | UUID, payload: Any) -> RunHistoryStep:
         """Append a step, in one round trip whose cost does not depend on how many there are, and return it.
 
-        A step may come late: an execution that is over takes it too.
+        A step may come late: an execution that is over takes it too. Large payloads are looked at in a thread: change
+        nothing of it until this returns.
 
         Raises:
             RunHistoryNotFoundError: there is no such history.
             RunHistoryPayloadTooLargeError: the payload is too large.
         """
         execution = as_text_id(execution_id, "execution_id")
-        stored = self._payload(payload, execution)
+        stored, words = await self._payload(payload, execution)
         appended = await self.q.append_step(
             execution_id=execution,
             payload=stored,
-            search_text=self._search_text(stored),
+            search_text=words,
             now=self._now(),
         )
         if appended is None:
@@ -144,6 +137,8 @@ class HistoryRepository(HistoryLists):
 
     async def mark_failed(self, execution_id: str | UUID, error: str) -> RunHistoryRecord:
         """Say that a running execution has failed, and why; return it with all its steps.
+
+        Of the reason, 65,536 characters are kept.
 
         Saying the same again changes nothing and returns it as it is: the first one stays.
 
@@ -164,7 +159,7 @@ class HistoryRepository(HistoryLists):
     ) -> RunHistoryRecord:
         execution = as_text_id(execution_id, "execution_id")
         ended = await self.q.end_history(
-            execution_id=execution, status=status, error=_note(error), now=self._now()
+            execution_id=execution, status=status, error=note(error, LONGEST_ERROR), now=self._now()
         )
         if ended is None:
             ended = await self._header(execution)
@@ -196,13 +191,13 @@ class HistoryRepository(HistoryLists):
             RunHistoryPayloadTooLargeError: the payload is too large.
         """
         execution = as_text_id(execution_id, "execution_id")
-        stored = self._payload(payload, execution)
+        stored, words = await self._payload(payload, execution)
         finished = await self.q.finish_history(
             execution_id=execution,
             status=_terminal(status),
-            error=_note(error),
+            error=note(error, LONGEST_ERROR),
             payload=stored,
-            search_text=self._search_text(stored),
+            search_text=words,
             now=self._now(),
         )
         if finished is None:
@@ -247,7 +242,7 @@ class HistoryRepository(HistoryLists):
             limit: how many go at most; all when None.
         """
         return await self.q.delete_histories_of_workflow(
-            workflow_id=as_text_id(workflow_id, "workflow_id"),
+            workflow_id=as_workflow_text(workflow_id),
             limit=NO_LIMIT if limit is None else check_limit(limit),
         )
 
@@ -255,21 +250,22 @@ class HistoryRepository(HistoryLists):
         """Delete every history."""
         await self.q.delete_histories()
 
-    def _payload(self, payload: Any, execution: str) -> JsonText:
-        return self.documents.mapping(payload, _document_name("payload", execution))
+    async def _payload(self, payload: Any, execution: str) -> tuple[JsonText, str | None]:
+        """Return what is stored of a step, and the words it is found by."""
+        name = document_name("payload", execution)
 
-    def _search_text(self, payload: JsonText) -> str | None:
-        if not self.is_searched:
-            return None
-        return search_text(msgspec.json.decode(payload.encode())) or None
+        def make(documents: HistoryDocuments) -> tuple[JsonText, str | None]:
+            stored = documents.mapping(payload, name)
+            return stored, documents.words(stored) if self.is_searched else None
 
+        return await self._made(make)
 
-def _note(value: object) -> str | None:
-    return None if value is None else clean_text(text_of(value))
-
-
-def _document_name(field: str, execution: str) -> str:
-    return f"{field} of execution_id={execution}"
+    async def _made(self, make: Callable[[HistoryDocuments], T]) -> T:
+        """Make documents at once, or in a thread when they have so many parts that all others would have to wait."""
+        try:
+            return make(self.documents.at_once())
+        except ManyPartsError:
+            return await asyncio.to_thread(make, self.documents)
 
 
 def _terminal(value: object) -> RunHistoryStatus:

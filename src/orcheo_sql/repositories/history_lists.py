@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from ..structs import RunHistoryHit, StoredHistory
 
 LONGEST_ID = 255
+_UUID = re.compile(r"[0-9a-f]{8}(-?)[0-9a-f]{4}(?:\1[0-9a-f]{4}){2}\1[0-9a-f]{12}", re.IGNORECASE)
 LAST_ID = "\U0010ffff"
 """Behind every id that is in use: the first page begins there."""
 
@@ -88,16 +90,17 @@ class HistoryLists(Repository):
         """Return up to `limit` (at most 1000) histories of a workflow, newest first; see `list_histories`.
 
         Raises:
-            InvalidCursorError: the cursor is not one of this list's.
+            InvalidCursorError: the cursor is not one of this list's, which is that of the workflow.
         """
         limit = check_limit(limit, maximum=LARGEST_PAGE)
+        kind = f"histories of {as_workflow_text(workflow_id)}"
         before_at, before_id = LATEST, LAST_ID
         if cursor is not None:
-            before_at, before_id = decode_cursor("histories", cursor, (datetime, str))
+            before_at, before_id = decode_cursor(kind, cursor, (datetime, str))
         page = page_of(
             await self._histories(workflow_id, before_at, before_id, limit + 1),
             limit,
-            lambda h: encode_cursor("histories", h.started_at, h.execution_id),
+            lambda h: encode_cursor(kind, h.started_at, h.execution_id),
         )
         records = await self._records(page.items, include_steps=include_steps)
         return Page(records, page.next_cursor)
@@ -135,7 +138,7 @@ class HistoryLists(Repository):
             )
         rows = await self.q.search_steps(
             search=parse_search(query),
-            workflow_id=None if workflow_id is None else as_text_id(workflow_id, "workflow_id"),
+            workflow_id=None if workflow_id is None else as_workflow_text(workflow_id),
             execution_id=None if execution_id is None else as_text_id(execution_id, "execution_id"),
             before_at=before_at,
             before_id=before_id,
@@ -156,7 +159,7 @@ class HistoryLists(Repository):
         self, workflow_id: object, before_at: datetime, before_id: str, limit: int
     ) -> list[StoredHistory]:
         return await self.q.list_histories(
-            workflow_id=as_text_id(workflow_id, "workflow_id"),
+            workflow_id=as_workflow_text(workflow_id),
             before_at=before_at,
             before_id=before_id,
             limit=limit,
@@ -204,3 +207,13 @@ def as_text_id(value: object, name: str) -> str:
     if not 0 < len(text) <= LONGEST_ID:
         raise ValidationError(f"{name} must have 1 to {LONGEST_ID} characters.")
     return text
+
+
+def as_workflow_text(value: object) -> str:
+    """Return the id of a workflow as text; that of a UUID is written in one way, by which `delete_workflow` finds it.
+
+    Raises:
+        ValidationError: as `as_text_id`.
+    """
+    text = as_text_id(value, "workflow_id")
+    return str(UUID(text)) if _UUID.fullmatch(text) else text

@@ -27,7 +27,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("orcheo_sql.snapshots")
 
-LONGEST_RUN_ID = 512
+# Both are in one index, and PostgreSQL's hold 2,700 bytes.
+LONGEST_RUN_ID = 255
+LONGEST_STATUS = 128
 
 
 class RunSnapshotRepository(Repository):
@@ -44,12 +46,12 @@ class RunSnapshotRepository(Repository):
         without a JSON form are left out, named in a warning, and returned.
 
         Args:
-            run_id: 1 to 512 characters.
+            run_id: 1 to 255 characters.
             state: its `run_id` becomes the thread's id; `objective`, `tasks`, `tags` and `created_at` the summary.
-            status: any text.
+            status: any text of up to 128 characters.
 
         Raises:
-            ValidationError: the id or the status is not text, or the state not a mapping.
+            ValidationError: the id or the status is not text, or too long; or the state is not a mapping.
         """
         run_id = _run_id(run_id)
         status = _status(status)
@@ -177,7 +179,10 @@ def _run_id(value: object) -> str:
 def _status(value: object) -> str:
     if not isinstance(value, str):
         raise ValidationError(f"status must be text, not {type(value).__name__}.")
-    return clean_text(value)
+    text = clean_text(value)
+    if len(text) > LONGEST_STATUS:
+        raise ValidationError(f"status must be at most {LONGEST_STATUS} characters long.")
+    return text
 
 
 def _position(kind: str, cursor: str | None) -> tuple[datetime, str]:

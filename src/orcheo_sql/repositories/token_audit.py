@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
-from .._documents import clean_text, encode_record
+from .._documents import JsonText, clean_text, encode_record
 from .._errors import ValidationError
 from .._pages import Page, check_limit, decode_cursor, encode_cursor, page_of
 from ..codecs.encode import instant_text
@@ -16,18 +16,20 @@ from ..rules.tokens import (
     LONGEST_IDENTIFIER,
     LONGEST_USER_AGENT,
     record_identifier,
+    without_tokens,
 )
 from .base import DEFAULT_PAGE, LARGEST_PAGE, LATEST, Repository, as_instant
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from .._documents import JsonText
     from .._query_types import Tokens
     from ..structs import ServiceTokenAuditEntry
 
 HIGHEST_ENTRY = 2**63 - 1
 PRUNED_AT_ONCE = 1000
+_LONGEST_SEARCHED = 16_384
+"""Of what a caller says of itself: more than servers let through in a header."""
 
 
 class Uses(NamedTuple):
@@ -113,7 +115,8 @@ class ServiceTokenAudit(Repository):
         details: Mapping[str, Any] | None = None,
     ) -> None:
         """Log an event of a client's own, now; empty details are none."""
-        if not (action := require_text(action, "action").strip()):
+        action = without_tokens(require_text(action, "action")).strip()
+        if not action:
             raise ValidationError("action must not be blank.")
         await self.q.insert_audit_entry(
             token_id=record_identifier(token_id),
@@ -138,14 +141,17 @@ class ServiceTokenAudit(Repository):
 def actor_name(actor: object) -> str | None:
     """Return who did something, for the log."""
     text = optional_text(actor, "actor")
-    return None if text is None else text[:LONGEST_IDENTIFIER]
+    return None if text is None else without_tokens(text)[:LONGEST_IDENTIFIER]
 
 
 def details_text(details: object) -> JsonText | None:
     """Return the details of an entry as they are stored; empty ones are none."""
     if details is not None and not isinstance(details, Mapping):
         raise ValidationError(f"details must be a mapping, not {type(details).__name__}.")
-    return encode_record(dict(details), name="details") if details else None
+    # What hides a token has no character that JSON writes in another way.
+    return (
+        JsonText(without_tokens(encode_record(dict(details), name="details"))) if details else None
+    )
 
 
 def _use(uses: Uses) -> dict[str, Any]:
@@ -161,5 +167,13 @@ def _use(uses: Uses) -> dict[str, Any]:
     }
 
 
-def _short(text: str | None, longest: int) -> str | None:
-    return None if text is None else clean_text(str(text)[:longest])
+def _short(given: object, longest: int) -> str | None:
+    """Return what a caller says of itself, as far as it is worth keeping, without tokens."""
+    if given is None:
+        return None
+    try:
+        text = str(given)
+    except Exception:  # noqa: BLE001 - whatever it is, it refuses nobody who has the right token
+        text = f"<{type(given).__name__}>"
+    # Tokens are looked for before it is cut, so that none is cut to what nothing is known by.
+    return clean_text(without_tokens(text[:_LONGEST_SEARCHED])[:longest])

@@ -19,6 +19,8 @@ from ..rules.tokens import (
     LONGEST_HASH,
     parse_names,
     record_identifier,
+    shown_identifier,
+    without_tokens,
 )
 from ..structs import ServiceTokenRecord, ServiceTokenStatus
 from .base import DEFAULT_PAGE, LARGEST_PAGE, LATEST, NO_LIMIT, as_instant
@@ -120,7 +122,7 @@ class ServiceTokenRepository(ServiceTokenAudit):
             async with self._scope.attempt():
                 updated = await self.q.update_token(**fields)
         except UniqueViolationError:
-            raise ServiceTokenExistsError(record.identifier) from None
+            raise ServiceTokenExistsError(record.identifier, by_hash=True) from None
         if updated is not None:
             return updated
         found = await self.find_by_id(record.identifier)
@@ -162,8 +164,8 @@ class ServiceTokenRepository(ServiceTokenAudit):
                     details=encode_record(details),
                     successor_details=encode_record({"rotated_from": identifier}),
                 )
-        except UniqueViolationError:
-            raise ServiceTokenExistsError(successor) from None
+        except UniqueViolationError as error:
+            raise await self._taken(successor, error) from None
         if added is None:
             raise ServiceTokenStateError(_why_not(await self._require(identifier)))
         return added
@@ -191,6 +193,15 @@ class ServiceTokenRepository(ServiceTokenAudit):
             details=details_text(None if reason is None else {"reason": reason}),
         )
         return revoked or await self._require(identifier)
+
+    async def renew_hash(self, identifier: str, *, secret_hash: str, renewed: str) -> bool:
+        """Put another hash of the same token in the place of one, and tell whether that was still there."""
+        count = await self.q.renew_hash(
+            identifier=record_identifier(identifier),
+            secret_hash=_hash(secret_hash),
+            renewed=_hash(renewed),
+        )
+        return count == 1
 
     async def delete(self, identifier: str) -> None:
         """Delete a token, if there is one; its audit log stays."""
@@ -221,16 +232,23 @@ class ServiceTokenRepository(ServiceTokenAudit):
                     is_minted=is_minted,
                     actor=actor_name(actor),
                 )
-        except UniqueViolationError:
+        except UniqueViolationError as error:
             # Without its cause, here as elsewhere: PostgreSQL's text has the hash in it.
-            raise ServiceTokenExistsError(record.identifier) from None
+            raise await self._taken(record.identifier, error) from None
         assert added is not None
         return added
+
+    async def _taken(self, identifier: str, error: UniqueViolationError) -> ServiceTokenExistsError:
+        """Say what is taken. When both are, the databases don't agree on which they name: it is the identifier then."""
+        by_hash = "secret_hash" in (error.constraint or "")
+        return ServiceTokenExistsError(
+            identifier, by_hash=by_hash and await self.find_by_id(identifier) is None
+        )
 
     async def _require(self, identifier: str) -> ServiceTokenRecord:
         found = await self.find_by_id(identifier)
         if found is None:
-            raise ServiceTokenNotFoundError(identifier)
+            raise ServiceTokenNotFoundError(shown_identifier(identifier))
         return found
 
 
@@ -255,6 +273,8 @@ def _tokens_of(rows: Sequence[ListedServiceToken]) -> list[ServiceTokenRecord]:
 
 def _changeable(record: ServiceTokenRecord) -> _Changeable:
     """Return the fields of a record, checked, that may be written again."""
+    if not isinstance(record, ServiceTokenRecord):
+        raise ValidationError(f"record must be a ServiceTokenRecord, not {type(record).__name__}.")
     return {
         "identifier": record_identifier(record.identifier),
         "secret_hash": _hash(record.secret_hash),
@@ -300,4 +320,4 @@ def _instant(value: object, name: str) -> datetime | None:
 def _reason(reason: object) -> str | None:
     if reason is not None and not isinstance(reason, str):
         raise ValidationError(f"reason must be text, not {type(reason).__name__}.")
-    return None if reason is None else clean_text(reason)
+    return None if reason is None else clean_text(without_tokens(reason))

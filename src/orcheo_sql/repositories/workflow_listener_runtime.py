@@ -17,13 +17,14 @@ from .._errors import (
 )
 from .._pages import check_limit
 from .._search import search_text
-from ..rules import require_text
 from ..rules.listeners import (
     LISTENER_CLAIMED,
     LISTENER_RELEASED,
     dedupe_seconds,
     parse_listener_cursor,
     parse_listener_payload,
+    require_lease,
+    require_runtime,
     stored_dedupe_key,
 )
 from ..structs import ListenerLease, ListenerSubscription, ListenerSubscriptionStatus
@@ -81,7 +82,7 @@ class WorkflowListenerRuntime(WorkflowRuns):
             None when the subscription is missing or not active, or another runtime holds an unexpired lease.
         """
         now = self._now()
-        runtime_id = _runtime(runtime_id)
+        runtime_id = require_runtime(runtime_id)
         claimed = await self.q.claim_listener(
             id=as_uuid(subscription_id, "subscription_id"),
             runtime_id=runtime_id,
@@ -97,9 +98,11 @@ class WorkflowListenerRuntime(WorkflowRuns):
         """Extend a lease that is still held; from now on use the one returned.
 
         Raises:
+            ValidationError: it is no lease, or a value breaks its rule.
             ListenerLeaseLostError: it has expired or ended; claim it anew.
         """
         now = self._now()
+        lease = require_lease(lease)
         renewed = await self.q.renew_listener(
             id=lease.subscription.id,
             runtime_id=lease.runtime_id,
@@ -116,7 +119,7 @@ class WorkflowListenerRuntime(WorkflowRuns):
     ) -> ListenerSubscription | None:
         """Give up a runtime's lease, expired or not; None when the subscription is missing or not its own."""
         now = self._now()
-        runtime_id = _runtime(runtime_id)
+        runtime_id = require_runtime(runtime_id)
         return await self.q.release_listener(
             id=as_uuid(subscription_id, "subscription_id"),
             runtime_id=runtime_id,
@@ -142,7 +145,7 @@ class WorkflowListenerRuntime(WorkflowRuns):
             lease: makes sure that this runtime still holds it; without one, whoever saves last wins.
 
         Raises:
-            ValidationError: the cursor breaks a rule, or is not that of the lease.
+            ValidationError: the cursor breaks a rule, or is not that of the lease, or the lease is none.
             WorkflowNotFoundError: there is no such subscription; the text is its id.
             ListenerNotCurrentError: it is not the current one of its listener.
             ListenerLeaseLostError: the lease is not held any more.
@@ -150,7 +153,7 @@ class WorkflowListenerRuntime(WorkflowRuns):
         now = self._now()
         parsed = msgspec.structs.replace(parse_listener_cursor(cursor), updated_at=now)
         subscription_id = parsed.subscription_id
-        runtime_id, epoch = _fence(lease, subscription_id)
+        lease, runtime_id, epoch = _fence(lease, subscription_id)
         saved = await self.q.save_listener_cursor(
             id=subscription_id,
             runtime_id=runtime_id,
@@ -185,12 +188,12 @@ class WorkflowListenerRuntime(WorkflowRuns):
             None when the event was dispatched before, or the subscription is not active.
 
         Raises:
-            ValidationError: the event breaks a rule, or the subscription is not that of the lease.
+            ValidationError: the event breaks a rule, or the subscription is not that of the lease, or the lease is none.
             WorkflowNotFoundError: there is no such subscription; the text is its id.
             ListenerLeaseLostError: the lease is not held any more.
         """
         subscription_id = as_uuid(subscription_id, "subscription_id")
-        runtime_id, epoch = _fence(lease, subscription_id)
+        lease, runtime_id, epoch = _fence(lease, subscription_id)
         event = msgspec.structs.replace(
             parse_listener_payload(payload), listener_subscription_id=subscription_id
         )
@@ -254,13 +257,6 @@ def not_current(subscription_id: UUID) -> ListenerNotCurrentError:
     )
 
 
-def _runtime(value: object) -> str:
-    name = require_text(value, "runtime_id")
-    if not name:
-        raise ValidationError("runtime_id must not be empty.")
-    return name
-
-
 def _expiry(now: datetime, seconds: Any) -> datetime:
     if (
         isinstance(seconds, bool)
@@ -287,15 +283,19 @@ def _lease(claimed: LeasedListener) -> ListenerLease:
     )
 
 
-def _fence(lease: ListenerLease | None, subscription_id: UUID) -> tuple[str | None, int | None]:
-    """Return runtime and epoch of a lease of this subscription; without a lease, nothing is asked for."""
-    if lease is None:
-        return None, None
+def _fence(
+    given: ListenerLease | None, subscription_id: UUID
+) -> tuple[ListenerLease | None, str | None, int | None]:
+    """Return a lease of this subscription, its runtime and epoch; without a lease, nothing is asked for."""
+    if given is None:
+        return None, None, None
+    # Checked, because a query takes NULL for no lease: half a lease must not be none.
+    lease = require_lease(given)
     if lease.subscription.id != subscription_id:
         raise ValidationError(
             f"the lease is of listener subscription {lease.subscription.id}, not of {subscription_id}."
         )
-    return lease.runtime_id, lease.epoch
+    return lease, lease.runtime_id, lease.epoch
 
 
 def _lost(lease: ListenerLease) -> ListenerLeaseLostError:

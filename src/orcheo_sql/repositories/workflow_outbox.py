@@ -50,13 +50,21 @@ class WorkflowOutbox(WorkflowRuns):
         )
 
     async def acknowledge_outbox(self, entries: Iterable[OutboxEntry]) -> int:
-        """Take what was claimed out of the outbox, and return how much that was: not what somebody else has claimed since."""
+        """Take what was claimed out of the outbox, and return how much that was: not what somebody else has claimed since.
+
+        Raises:
+            ValidationError: an entry is not one that `claim_outbox` returned; those of `page_outbox` are no claims.
+        """
         return await self.q.acknowledge_outbox(entries=_claims(entries))
 
     async def release_outbox(
         self, entries: Iterable[OutboxEntry], *, delay_seconds: float = 0
     ) -> int:
-        """Give back what was claimed, to be offered again after a delay; return how much that was."""
+        """Give back what was claimed, to be offered again after a delay; return how much that was.
+
+        Raises:
+            ValidationError: an entry is not one that `claim_outbox` returned, or the delay is none.
+        """
         return await self.q.release_outbox(
             entries=_claims(entries),
             available_at=self._now() + _seconds(delay_seconds, "delay_seconds"),
@@ -82,7 +90,10 @@ class WorkflowOutbox(WorkflowRuns):
     async def page_outbox(
         self, *, limit: int = DEFAULT_PAGE, cursor: str | None = None
     ) -> Page[OutboxEntry]:
-        """Return up to `limit` (at most 1000) entries, claimed or not, by the time from which they are offered."""
+        """Return up to `limit` (at most 1000) entries, claimed or not, by the time from which they are offered.
+
+        They tell who has claimed what, and are no claims themselves: `claim_id` is None.
+        """
         limit = check_limit(limit, maximum=LARGEST_PAGE)
         after_at, after_id = position("outbox", cursor, EARLIEST, LOWEST_ID)
         rows = await self.q.list_outbox(after_at=after_at, after_id=after_id, limit=limit + 1)
@@ -118,7 +129,7 @@ class WorkflowOutbox(WorkflowRuns):
             raise ValidationError(f"status must be running or pending, got {status!r}")
         now = self._now()
         reason = require_text(reason, "reason")
-        return await self.q.fail_stale_runs(
+        failed = await self.q.fail_stale_runs(
             status=WorkflowRunStatus(status),
             updated_before=now - _seconds(stale_for, "stale_for"),
             reason=reason,
@@ -127,6 +138,8 @@ class WorkflowOutbox(WorkflowRuns):
             limit=check_limit(limit),
             error_text=appended_text(reason),
         )
+        # SQLite returns rows of an UPDATE in any order.
+        return sorted(failed, key=lambda run: (run.created_at, run.id))
 
 
 def _seconds(value: timedelta | float, name: str) -> timedelta:
@@ -139,8 +152,18 @@ def _seconds(value: timedelta | float, name: str) -> timedelta:
     return span
 
 
-def _claims(entries: Iterable[OutboxEntry]) -> list[dict[str, UUID | None]]:
-    claims = list(entries)
-    if not all(isinstance(entry, OutboxEntry) for entry in claims):
-        raise ValidationError("entries must be what claim_outbox returned")
-    return [{"run_id": entry.run_id, "claim_id": entry.claim_id} for entry in claims]
+def _claims(entries: Iterable[OutboxEntry]) -> list[dict[str, UUID]]:
+    try:
+        given = list(entries)
+    except TypeError:
+        given = [None]  # type: ignore[list-item]
+    claims = []
+    for entry in given:
+        if not isinstance(entry, OutboxEntry) or not isinstance(entry.run_id, UUID):
+            raise ValidationError("entries must be a list of what claim_outbox returned")
+        if not isinstance(entry.claim_id, UUID):
+            raise ValidationError(
+                f"run {entry.run_id}: only an entry that claim_outbox returned is a claim"
+            )
+        claims.append({"run_id": entry.run_id, "claim_id": entry.claim_id})
+    return claims

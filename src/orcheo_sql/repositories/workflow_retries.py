@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
@@ -18,6 +19,8 @@ from .._pages import check_limit
 from .._search import search_text
 from ..rules import decide_retry, parse_retry_policy
 from ..structs import RetryPolicyConfig, WorkflowRunStatus
+from ._credential_checks import healthy_ones
+from ._dispatch_trouble import Trouble
 from .base import EARLIEST, LOWEST_ID, as_instant, as_uuid, audit_event
 from .workflow_runs import WorkflowRuns
 from .workflow_versions import config_text
@@ -114,14 +117,18 @@ class WorkflowRetries(WorkflowRuns):
             )
             if decision is None:
                 return None
-            kept = await self.q.insert_retry(
-                first_run_id=state.first_run_id,
-                retry_number=decision.retry_number,
-                failed_run_id=run_id,
-                scheduled_for=decision.scheduled_for,
-                delay_seconds=decision.delay_seconds,
-                now=self._now(),
-            )
+            try:
+                async with self._scope.attempt():
+                    kept = await self.q.insert_retry(
+                        first_run_id=state.first_run_id,
+                        retry_number=decision.retry_number,
+                        failed_run_id=run_id,
+                        scheduled_for=decision.scheduled_for,
+                        delay_seconds=decision.delay_seconds,
+                        now=self._now(),
+                    )
+            except UniqueViolationError:
+                continue
             if kept is not None:
                 return decision
         raise ConflictError("too many others decide about retries of this run at once")
@@ -136,7 +143,8 @@ class WorkflowRetries(WorkflowRuns):
         """Create up to `limit` runs that try failed ones again, and return them; any number of processes may do so.
 
         Each decision becomes one run, once it is due and its run has failed: on the same version, with the same input,
-        config and policy. Those of archived workflows and unhealthy credentials wait.
+        config and policy. Those of archived workflows wait, and those with unhealthy credentials or without a verdict
+        on them in time. None stops the others.
 
         Args:
             now: what is due at this time; the clock's time when None.
@@ -144,11 +152,14 @@ class WorkflowRetries(WorkflowRuns):
 
         Raises:
             TransactionError: called inside a unit of work: each run is committed on its own.
+            StoreError: the database can't be reached; or, after all others had their turn, an error that does not
+                pass by itself. Runs that were created before that are in the outbox.
         """
         if self._scope.in_transaction:
             raise TransactionError("retries are dispatched outside of units of work")
         until = self._now() if now is None else as_instant(now, "now")
         limit = check_limit(limit)
+        trouble = Trouble(logger)
         runs: list[WorkflowRun] = []
         after = (EARLIEST, LOWEST_ID, 0)
         while len(runs) < limit:
@@ -160,24 +171,40 @@ class WorkflowRetries(WorkflowRuns):
                 after_number=after[2],
                 limit=wanted,
             )
-            for due in batch:
-                run = await self._dispatch_retry(due)
-                if run is not None:
-                    runs.append(run)
+            runs += await self._try_again(batch, trouble)
             if len(batch) < wanted:
                 break
             after = (batch[-1].scheduled_for, batch[-1].first_run_id, batch[-1].retry_number)
+        trouble.raise_if_lasting()
         return runs
 
+    async def _try_again(self, batch: list[DueRetry], trouble: Trouble) -> list[WorkflowRun]:
+        """Dispatch what is due; what waits for the credentials of its workflow keeps nothing else waiting."""
+        failed: dict[UUID, list[DueRetry]] = {}
+        for due in batch:
+            if due.status == WorkflowRunStatus.FAILED:
+                failed.setdefault(due.workflow_id, []).append(due)
+                continue
+            with trouble.kept("retry of run", due.failed_run_id):
+                await self.q.drop_retry(
+                    first_run_id=due.first_run_id, retry_number=due.retry_number
+                )
+        asking = healthy_ones(
+            lambda workflow_id: self.ensure_credential_health(workflow_id, actor="retry"),
+            failed,
+            logger,
+        )
+        made: dict[UUID, WorkflowRun] = {}
+        async with aclosing(asking) as healthy:
+            async for workflow_id in healthy:
+                for due in failed[workflow_id]:
+                    with trouble.kept("retry of run", due.failed_run_id):
+                        run = await self._dispatch_retry(due)
+                        if run is not None:
+                            made[due.failed_run_id] = run
+        return [made[due.failed_run_id] for due in batch if due.failed_run_id in made]
+
     async def _dispatch_retry(self, due: DueRetry) -> WorkflowRun | None:
-        if due.status != WorkflowRunStatus.FAILED:
-            await self.q.drop_retry(first_run_id=due.first_run_id, retry_number=due.retry_number)
-            return None
-        try:
-            await self.ensure_credential_health(due.workflow_id, actor="retry")
-        except Exception as error:  # noqa: BLE001 - it is not ours, and no reason to stop the others
-            logger.warning("retry of run %s waits: %s", due.failed_run_id, error)
-            return None
         now = self._now()
         return await self.q.dispatch_retry(
             id=uuid4(),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
@@ -10,7 +11,10 @@ import msgspec
 
 from .._documents import encode_definition, encode_record
 from .._errors import (
+    ConfigError,
     ConflictError,
+    EncodingError,
+    RateLimitExceededError,
     WebhookNotConfiguredError,
     WebhookValidationError,
     WorkflowNotFoundError,
@@ -24,6 +28,7 @@ from .base import as_instant, as_uuid, audit_event
 from .workflow_runs import WorkflowRuns
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
     from .._query_types import Workflows
@@ -31,8 +36,11 @@ if TYPE_CHECKING:
     from ..rules import WebhookAcceptance
     from ..structs import StoredWebhook, WorkflowRun
 
-# How often to look again when the webhook is changed, or its places are taken and given back, at the same time.
+# How often to look again when the webhook, or the latest version, is changed at the same time.
 _ATTEMPTS = 20
+# How long to wait, each time, for places that calls hold whose transactions are still open.
+_PAUSES = (0.01, 0.02, 0.05, 0.1, 0.2)
+_SECRETS = ("shared_secret", "hmac_secret")
 
 
 class WorkflowWebhooks(WorkflowRuns):
@@ -50,6 +58,7 @@ class WorkflowWebhooks(WorkflowRuns):
         given again, keeps the secrets that are stored. A changed rate limit forgets the calls that were counted.
 
         Raises:
+            ConfigError: the config keeps a secret that was encrypted with another key.
             ValidationError: the config breaks a rule.
             WorkflowNotFoundError: there is no such workflow.
         """
@@ -59,7 +68,9 @@ class WorkflowWebhooks(WorkflowRuns):
         event = audit_event(actor, "webhook_trigger_configured", now)
         for _ in range(_ATTEMPTS):
             stored = await self._webhook(workflow_id)
-            old = await self._opened(workflow_id, stored)
+            # A secret that is replaced need not open: a lost key is cured by configuring anew.
+            kept = [name for name in _SECRETS if _keeps(parsed, name)]
+            old = await self._opened(workflow_id, stored, needed=kept)
             new = _with_kept_secrets(parsed, old)
             if new == old:
                 return new.without_secrets()
@@ -72,7 +83,8 @@ class WorkflowWebhooks(WorkflowRuns):
                 hmac_secret=await self.sealer.seal(
                     new.hmac_secret, place=_place(workflow_id, "hmac_secret")
                 ),
-                revision=stored.revision or 0,
+                replaces=stored.revision,
+                revision=uuid4(),
                 clear_slots=old is not None and old.rate_limit != new.rate_limit,
                 now=now,
                 event=event,
@@ -147,6 +159,7 @@ class WorkflowWebhooks(WorkflowRuns):
             raw_body=raw_body,
         )
         is_asked = credentials_checked or self.credentials is None
+        pauses = iter(_PAUSES)
         for _ in range(_ATTEMPTS):
             stored = await self._webhook(workflow_id)
             config = await self._callable(workflow_id, stored)
@@ -157,15 +170,41 @@ class WorkflowWebhooks(WorkflowRuns):
             run = await self._accept(workflow_id, stored, acceptance)
             if run is not None:
                 return run
-            await self._check_refusal(workflow_id, stored, acceptance)
+            if await self._waits_for_place(workflow_id, stored, acceptance):
+                pause = next(pauses, None)
+                if pause is None:
+                    assert acceptance.rate_limit is not None
+                    raise RateLimitExceededError(
+                        acceptance.rate_limit.limit, acceptance.rate_limit.interval_seconds
+                    )
+                await asyncio.sleep(pause)
         raise ConflictError("the webhook is being changed by too many others at once")
 
     async def prune_webhook_signatures(
-        self, *, now: datetime | None = None, limit: int = 1000
+        self,
+        *,
+        now: datetime | None = None,
+        accepted_before: datetime | None = None,
+        limit: int = 1000,
     ) -> int:
-        """Forget up to `limit` signatures that have expired, and return how many went."""
+        """Forget up to `limit` signatures, and return how many went.
+
+        One bounded batch: call it until it returns less than `limit`.
+
+        Args:
+            now: those that have expired by then go; None is the time of the clock.
+            accepted_before: so do those that never expire, of calls accepted before this time. Whoever has captured
+                such a call can have it accepted again from then on.
+            limit: how many at most.
+        """
         until = self._now() if now is None else as_instant(now, "now")
-        return await self.q.prune_webhook_signatures(now=until, limit=check_limit(limit))
+        before = None if accepted_before is None else as_instant(accepted_before, "accepted_before")
+        gone = await self.q.prune_webhook_signatures(now=until, limit=check_limit(limit))
+        if before is not None and gone < limit:
+            gone += await self.q.prune_lasting_webhook_signatures(
+                accepted_before=before, limit=limit - gone
+            )
+        return gone
 
     async def _webhook(self, workflow_id: UUID) -> StoredWebhook:
         stored = await self.q.get_webhook(workflow_id=workflow_id)
@@ -186,31 +225,38 @@ class WorkflowWebhooks(WorkflowRuns):
         return config
 
     async def _opened(
-        self, workflow_id: UUID, stored: StoredWebhook
+        self, workflow_id: UUID, stored: StoredWebhook, *, needed: Sequence[str] = _SECRETS
     ) -> WebhookTriggerConfig | None:
+        """Return the config with its secrets; one that is not needed and does not open is left out."""
         if stored.config is None:
             return None
+        secrets: dict[str, str | None] = {}
+        for name in _SECRETS:
+            try:
+                secrets[name] = await self.sealer.open(
+                    getattr(stored, name), place=_place(workflow_id, name)
+                )
+            except ConfigError:
+                if name in needed:
+                    raise
+                secrets[name] = None
         return WebhookTriggerConfig.from_document(stored.config).with_secrets(
-            shared_secret=await self.sealer.open(
-                stored.shared_secret, place=_place(workflow_id, "shared_secret")
-            ),
-            hmac_secret=await self.sealer.open(
-                stored.hmac_secret, place=_place(workflow_id, "hmac_secret")
-            ),
+            shared_secret=secrets["shared_secret"], hmac_secret=secrets["hmac_secret"]
         )
 
     async def _accept(
         self, workflow_id: UUID, stored: StoredWebhook, acceptance: WebhookAcceptance
     ) -> WorkflowRun | None:
-        assert stored.workflow_version_id is not None
         assert stored.revision is not None
         limit = acceptance.rate_limit
-        payload = encode_record(acceptance.input_payload, name="input_payload")
+        try:
+            payload = encode_record(acceptance.input_payload, name="input_payload")
+        except EncodingError as error:
+            raise WebhookValidationError(f"The payload can't be encoded as JSON: {error}") from None
         now = acceptance.received_at
         return await self.q.accept_webhook_call(
             id=uuid4(),
             workflow_id=workflow_id,
-            workflow_version_id=stored.workflow_version_id,
             revision=stored.revision,
             digest=acceptance.signature_digest,
             signature_expires_at=acceptance.signature_expires_at,
@@ -222,35 +268,44 @@ class WorkflowWebhooks(WorkflowRuns):
             search_text=search_text("webhook", msgspec.json.decode(payload.encode())),
         )
 
-    async def _check_refusal(
+    async def _waits_for_place(
         self, workflow_id: UUID, stored: StoredWebhook, acceptance: WebhookAcceptance
-    ) -> None:
-        """Raise why a call was not accepted, unless all it needs is another look at the webhook."""
+    ) -> bool:
+        """Raise why a call was not accepted, unless another try may be: at once, or when a place is given back."""
         refusal = await self.q.get_webhook_refusal(
             workflow_id=workflow_id,
             digest=acceptance.signature_digest,
             counted_from=acceptance.counted_from,
             now=acceptance.received_at,
         )
-        if refusal is not None and refusal.revision == stored.revision:
-            check_webhook_history(
-                acceptance,
-                signature_seen=refusal.is_seen,
-                accepted_calls=refusal.accepted_calls,
-            )
+        if refusal is None or refusal.revision != stored.revision:
+            return False
+        check_webhook_history(
+            acceptance,
+            signature_seen=refusal.is_seen,
+            accepted_calls=refusal.accepted_calls,
+        )
+        # All places are there, and not all are used by calls that are committed: the others are held.
+        limit = acceptance.rate_limit
+        return limit is not None and refusal.slots >= limit.limit
 
 
 def _with_kept_secrets(
     config: WebhookTriggerConfig, old: WebhookTriggerConfig | None
 ) -> WebhookTriggerConfig:
     """Return the config with its secrets; one that it says it has but does not give is the stored one."""
-    given = {"shared": config.shared_secret, "hmac": config.hmac_secret}
-    for kind, secret in given.items():
-        if secret is None and getattr(config, f"has_{kind}_secret"):
-            given[kind] = None if old is None else getattr(old, f"{kind}_secret")
-            if given[kind] is None:
-                raise WebhookValidationError(f"{kind}_secret must be provided: none is stored")
-    return config.with_secrets(shared_secret=given["shared"], hmac_secret=given["hmac"])
+    given: dict[str, str | None] = {}
+    for name in _SECRETS:
+        given[name] = getattr(old if old is not None and _keeps(config, name) else config, name)
+        if given[name] is None and _keeps(config, name):
+            raise WebhookValidationError(f"{name} must be provided: none is stored")
+    return config.with_secrets(
+        shared_secret=given["shared_secret"], hmac_secret=given["hmac_secret"]
+    )
+
+
+def _keeps(config: WebhookTriggerConfig, name: str) -> bool:
+    return getattr(config, name) is None and getattr(config, f"has_{name}")
 
 
 def _place(workflow_id: UUID, column: str) -> str:

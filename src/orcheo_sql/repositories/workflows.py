@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .workflow_cron import WorkflowCron
+from .workflow_cron_dispatch import WorkflowCronDispatch
 from .workflow_listeners import WorkflowListeners
 from .workflow_manual import WorkflowManualDispatch
 from .workflow_outbox import WorkflowOutbox
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class WorkflowRepository(
-    WorkflowCron,
+    WorkflowCronDispatch,
     WorkflowWebhooks,
     WorkflowManualDispatch,
     WorkflowRetries,

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from orcheo_sql.rules._values import optional_text, require_flag, require_int, require_text
 from orcheo_sql.rules.cron import (
+    UNSEEN,
+    DispatchPlan,
     DueOccurrences,
+    dispatch_time,
     due_occurrences,
     first_occurrence,
     next_occurrence,
     parse_cron_config,
+    plan_dispatch,
 )
 from orcheo_sql.rules.diff import diff_graphs
 from orcheo_sql.rules.handles import (
@@ -42,13 +46,16 @@ from orcheo_sql.rules.workflows import (
 )
 
 __all__ = [
+    "UNSEEN",
     "WORKFLOW_HANDLE_MAX_LENGTH",
+    "DispatchPlan",
     "DueOccurrences",
     "WebhookAcceptance",
     "check_webhook_history",
     "decide_retry",
     "derive_workflow_slug",
     "diff_graphs",
+    "dispatch_time",
     "due_occurrences",
     "effective_config",
     "first_occurrence",
@@ -68,6 +75,7 @@ __all__ = [
     "parse_retry_policy",
     "parse_runnable_config",
     "parse_webhook_config",
+    "plan_dispatch",
     "require_flag",
     "require_int",
     "require_text",

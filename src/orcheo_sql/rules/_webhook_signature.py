@@ -55,7 +55,7 @@ def verified_signature(
         raise WebhookAuthenticationError
     return SeenSignature(
         digest=hashlib.sha256(expected.digest()).hexdigest(),
-        expires_at=_expiry(config, epoch, received_at),
+        expires_at=_expiry(config, epoch),
     )
 
 
@@ -111,17 +111,13 @@ def _body(request: WebhookRequest) -> bytes:
         raise WebhookValidationError("The payload can't be encoded as JSON") from None
 
 
-def _expiry(
-    config: WebhookTriggerConfig, epoch: int | None, received_at: datetime
-) -> datetime | None:
+def _expiry(config: WebhookTriggerConfig, epoch: int | None) -> datetime | None:
     """Return until when a signature must be remembered: as long as it would be accepted.
 
-    None means for ever: a signed time whose age is not checked never stops being valid. Without
-    a signed time equal calls have equal signatures, so they are told apart for a while only.
+    None means for good: without a signed time, or with one whose age is not checked, a signature
+    never stops being valid.
     """
     tolerance = config.hmac_tolerance_seconds
-    if epoch is None:
-        return received_at + timedelta(seconds=max(tolerance, 1))
-    if not tolerance:
+    if epoch is None or not tolerance:
         return None
     return datetime.fromtimestamp(epoch, UTC) + timedelta(seconds=tolerance) + _CLOCK_SKEW

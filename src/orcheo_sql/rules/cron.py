@@ -19,10 +19,14 @@ if TYPE_CHECKING:
 
 MIN_INTERVAL_SECONDS = 300
 MAX_CATCH_UP = 100
+UNSEEN = datetime(1, 1, 1, tzinfo=UTC)
+"""When a schedule is due that no dispatcher has looked at yet."""
 
 _DAY = 86_400
 _SECOND = timedelta(seconds=1)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+# How far the clocks of dispatchers may be apart; beyond, a time that is given is one of the future.
+_SKEW = timedelta(minutes=1)
 
 # Days looked at for two in a row: over two years of a schedule that fires every other day.
 _DAYS_LOOKED_AT = 400
@@ -37,6 +41,19 @@ class DueOccurrences(Record, frozen=True, kw_only=True):
     """When the schedule is due again; None when it never is."""
     dropped_since: datetime | None = None
     """The oldest occurrence that the misfire policy gives up; None when it gives up none."""
+
+
+class DispatchPlan(Record, frozen=True, kw_only=True):
+    """What a dispatcher does with a schedule that it was listed."""
+
+    due_since: datetime | None
+    """Since when it is due, or when it will be; to be stored if that is not what is stored."""
+    is_due: bool
+    fire: list[datetime]
+    """The occurrences to start runs for, oldest first."""
+    next_fire_at: datetime | None
+    """When it is due again after them."""
+    dropped_since: datetime | None
 
 
 def parse_cron_config(value: object, field: str = "cron trigger") -> CronTriggerConfig:
@@ -98,14 +115,16 @@ def due_occurrences(
     However long nothing dispatched, this looks at no more occurrences than may fire. A schedule
     that forbids overlap fires one at a time: of several, the rest stay due.
     """
-    now = _instant(now, "now")
+    now = dispatch_time(now)
     if next_fire_at is None or to_utc(next_fire_at) > now:
         return DueOccurrences(fire=[], next_fire_at=next_fire_at)
     due_since = to_utc(next_fire_at)
     schedule = schedule_of(config)
     policy = config.misfire_policy
     catches_up = policy is CronMisfirePolicy.CATCH_UP
-    fire = _newest(schedule, due_since, now, config.max_catch_up if catches_up else 1)
+    # The bound holds for a config too that no rule has seen: a number alone must not flood the outbox.
+    most = min(max(config.max_catch_up, 1), MAX_CATCH_UP)
+    fire = _newest(schedule, due_since, now, most if catches_up else 1)
     grace = timedelta(seconds=config.misfire_grace_seconds)
     if policy is CronMisfirePolicy.SKIP and now - fire[-1] > grace:
         fire = []
@@ -115,6 +134,53 @@ def due_occurrences(
         next_fire_at=fire[1] if one_at_a_time else schedule.after(now),
         dropped_since=None if fire and fire[0] == due_since else due_since,
     )
+
+
+def plan_dispatch(
+    config: CronTriggerConfig,
+    *,
+    next_fire_at: datetime,
+    counted_from: datetime,
+    now: datetime,
+    clock: datetime,
+) -> DispatchPlan:
+    """Return what to do about a schedule as it is stored, at a time that may be another than the clock's.
+
+    Occurrences before `counted_from` are no concern of a schedule. Only who dispatches with a time before it gets
+    them, and leaves nothing behind for those who come later.
+    """
+    due_since: datetime | None = next_fire_at
+    if next_fire_at < counted_from:
+        if now >= counted_from:
+            due_since = first_occurrence(config, counted_from)
+        elif next_fire_at == UNSEEN:
+            first = first_occurrence(config, now)
+            due_since = first if first is not None and first <= now else UNSEEN
+    if due_since is None or due_since == UNSEEN or due_since > now:
+        return DispatchPlan(
+            due_since=due_since, is_due=False, fire=[], next_fire_at=due_since, dropped_since=None
+        )
+    due = due_occurrences(config, due_since, now)
+    then = due.next_fire_at
+    if now > clock + _SKEW:
+        # Fired early, on request: the schedule itself goes by the clock, or it would be silent until then.
+        after_clock = next_occurrence(config, clock)
+        then = after_clock if then is None or after_clock is None else min(then, after_clock)
+    return DispatchPlan(
+        due_since=due_since,
+        is_due=True,
+        fire=due.fire,
+        next_fire_at=then,
+        dropped_since=due.dropped_since,
+    )
+
+
+def dispatch_time(value: object, field: str = "now") -> datetime:
+    """Return a time at which schedules can be dispatched, in UTC; refuse any other.
+
+    A dispatcher asks before it looks at the first schedule: else each of them would seem to be what is wrong.
+    """
+    return _instant(value, field)
 
 
 def shortest_interval_seconds(schedule: CronSchedule) -> int | None:

@@ -18,7 +18,9 @@ subscription's: config, status, error, lease, audit trail. Cursors name a subscr
 outside; inside, it only leads to the listener key.
 
 A pause stands from the status ``paused`` until the status ``active``, through new versions,
-archiving, and versions that lack the node. Errors and blocks are not carried over: a new version
+archiving, and versions that lack the node. Archiving the workflow disables its subscriptions, and
+un-archiving gives the current ones the status that they had, or that a version made in the meantime
+would have given them; what somebody set in the meantime stays. Errors and blocks are not carried over: a new version
 may have cured them, and the runtime finds out. Nor are leases: a runtime claims the new
 subscription like any other, and what it still sends for the old one is refused.
 
@@ -52,6 +54,8 @@ from orcheo_sql.structs.listeners import (
     ListenerCursor,
     ListenerDispatchMessage,
     ListenerDispatchPayload,
+    ListenerLease,
+    ListenerSubscription,
     ListenerSubscriptionStatus,
 )
 
@@ -147,6 +151,36 @@ def require_listener_status(value: object) -> ListenerSubscriptionStatus:
             f"status must be a ListenerSubscriptionStatus, not {type(value).__name__}."
         )
     return value
+
+
+def require_runtime(value: object, field: str = "runtime_id") -> str:
+    """Return the name of a runtime."""
+    name = require_text(value, field)
+    if not name:
+        raise ValidationError(f"{field} must not be empty.")
+    return name
+
+
+def require_lease(value: object) -> ListenerLease:
+    """Return a lease whose values are what a lease has: whoever holds one may have made it by hand."""
+    if not isinstance(value, ListenerLease):
+        raise ValidationError(f"lease must be a ListenerLease, not {type(value).__name__}.")
+    subscription: object = value.subscription
+    if not isinstance(subscription, ListenerSubscription):
+        kind = type(subscription).__name__
+        raise ValidationError(f"lease.subscription must be a ListenerSubscription, not {kind}.")
+    # What is used of it: which one it is, and how long its events are remembered.
+    subscription = msgspec.structs.replace(
+        subscription,
+        id=_uuid(subscription.id, "lease.subscription.id"),
+        config=mapping(subscription.config, "lease.subscription.config"),
+    )
+    return msgspec.structs.replace(
+        value,
+        subscription=subscription,
+        runtime_id=require_runtime(value.runtime_id, "lease.runtime_id"),
+        epoch=require_int(value.epoch, "lease.epoch", 0, 2**63 - 1),
+    )
 
 
 def parse_listener_cursor(value: object) -> ListenerCursor:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
+from uuid import UUID
 
 import msgspec
 
@@ -60,7 +61,7 @@ def take_apart(run_id: str, state: object) -> StateParts:
         else:
             kept[clean_text(name)] = encoded
     return StateParts(
-        thread_id=_text(state.get("run_id")) or run_id,
+        thread_id=_id(state.get("run_id")) or run_id,
         objective=_text(state.get("objective")),
         workspace_path=_text(state.get(WORKSPACE_KEY)),
         task_counts=_count_tasks(state.get("tasks")),
@@ -117,6 +118,10 @@ def _text(value: object) -> str:
     return clean_text(value) if isinstance(value, str) else ""
 
 
+def _id(value: object) -> str:
+    return str(value) if isinstance(value, UUID) else _text(value)
+
+
 def _tags(value: object) -> list[str]:
     if not isinstance(value, list | tuple | set | frozenset):
         return []
@@ -125,12 +130,14 @@ def _tags(value: object) -> list[str]:
 
 
 def _instant(value: object) -> datetime | None:
-    """Return a time in UTC, of ISO text too; a naive one is in UTC. None when it is none."""
+    """Return a time in UTC; ISO text is one too, and seconds since 1970. A naive one is in UTC. None when it is none."""
     try:
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            return datetime.fromtimestamp(value, UTC)
         if isinstance(value, str):
             value = datetime.fromisoformat(value)
         return utc(value) if isinstance(value, datetime) else None
-    except (ValueError, ValidationError):
+    except (ValueError, OverflowError, OSError, ValidationError):
         return None
 
 

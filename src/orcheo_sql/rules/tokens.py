@@ -1,8 +1,9 @@
 """Service tokens: how one is written, recognised and compared with its hash, and when it ends.
 
 A token made here reads ``orc_<identifier>_<secret>_<check>``: its record is found by the identifier, the secret has 256
-random bits, and the check (a CRC-32) tells mistyped, cut or invented ones before anybody is asked. Any other text may be
-a token that was brought along from the older product; that is found by its SHA-256.
+random bits, and the check (a CRC-32) tells mistyped, cut or invented ones before anybody is asked. 43 characters of URL-safe
+base64 are a token that may have been brought along from the older product; that is found by its SHA-256. Any other text
+is no token.
 """
 
 from __future__ import annotations
@@ -37,6 +38,19 @@ _TOKEN = re.compile(
     rf"(?P<head>{_PREFIX}(?P<identifier>{_IDENTIFIER.pattern})_[0-9a-f]{{{2 * _SECRET_BYTES}}})"
     r"_(?P<check>[0-9a-f]{8})"
 )
+# As the older product makes them. One may begin with orc_ by chance; ours are longer.
+_BROUGHT_ALONG = re.compile(r"[A-Za-z0-9_-]{43}")
+# A token in a text, however it was cut, joined or damaged: as soon as there is enough of its secret to be worth hiding.
+_OURS_INSIDE = re.compile(
+    r"orc_[A-Za-z0-9._~:@+-]{0,127}_[0-9a-f]{16,}(?:_[0-9a-f]*)?", re.IGNORECASE
+)
+# Long names have that shape too, but hardly one has a digit and letters of both cases, as all but one of 1000 tokens have.
+_THEIRS_INSIDE = re.compile(
+    r"(?<![A-Za-z0-9_-])(?=[A-Za-z_-]*[0-9])(?=[A-Z0-9_-]*[a-z])(?=[a-z0-9_-]*[A-Z])[A-Za-z0-9_-]{43}(?![A-Za-z0-9_-])"
+)
+_HIDDEN = "**********"
+_LONGEST_SHOWN = 40
+"""Of identifiers that nobody has: a longer one may be a secret."""
 _ARGON2 = "$argon2id$"
 _NO_MEMORY = "Memory allocation error"
 """What the library calls it; it has no class of its own."""
@@ -63,7 +77,23 @@ def identifier_of(token: str) -> str | None:
 
 def is_brought_along(token: str) -> bool:
     """Tell whether a text may be a token of the older product."""
-    return 0 < len(token) <= LONGEST_TOKEN and not token.startswith(_PREFIX)
+    return _BROUGHT_ALONG.fullmatch(token) is not None
+
+
+def has_token(text: str) -> bool:
+    """Tell whether a token stands in a text, whole or in part, damaged or not."""
+    return any(each.search(text) for each in (_OURS_INSIDE, _THEIRS_INSIDE))
+
+
+def without_tokens(text: str) -> str:
+    """Return a text with the tokens in it hidden."""
+    return _THEIRS_INSIDE.sub(_HIDDEN, _OURS_INSIDE.sub(_HIDDEN, text))
+
+
+def shown_identifier(identifier: str) -> str:
+    """Return what an error may say of an identifier that nobody has, which may be a secret in the wrong place."""
+    too_long = len(identifier) > _LONGEST_SHOWN
+    return f"({len(identifier)} characters)" if too_long else identifier
 
 
 def sha256_of(token: str) -> str:
@@ -111,12 +141,13 @@ def record_identifier(value: object) -> str:
     """Return the identifier of a token.
 
     Raises:
-        ValidationError: it is no text of 1 to 256 characters, or is a whole token, which belongs into no table and no log.
+        ValidationError: it is no text of 1 to 256 characters, or there is a token in it, which belongs into no table and
+            no log.
     """
     text = require_text(value, "identifier")
     if not 0 < len(text) <= LONGEST_IDENTIFIER:
         raise ValidationError(f"identifier must have 1 to {LONGEST_IDENTIFIER} characters.")
-    if identifier_of(text) is not None:
+    if has_token(text):
         raise ValidationError("identifier must not be the token itself.")
     return text
 
@@ -139,7 +170,7 @@ def expiry(now: dt.datetime, expires_in: object) -> dt.datetime | None:
     """Return when a token ends that is made now and lasts for a time; None when it lasts for ever.
 
     Raises:
-        ValidationError: the time is neither a timedelta nor whole seconds, or leads beyond the year 9999.
+        ValidationError: the time is neither a timedelta nor whole seconds, is none at all, or leads beyond the year 9999.
     """
     if expires_in is None:
         return None
@@ -147,6 +178,8 @@ def expiry(now: dt.datetime, expires_in: object) -> dt.datetime | None:
         if isinstance(expires_in, int) and not isinstance(expires_in, bool):
             expires_in = dt.timedelta(seconds=expires_in)
         if isinstance(expires_in, dt.timedelta):
+            if expires_in <= dt.timedelta(0):
+                raise ValidationError("expires_in must be greater than 0.")
             return utc(now + expires_in)
     except OverflowError:
         raise ValidationError("expires_in leads beyond the years 1 to 9999.") from None
@@ -163,7 +196,12 @@ def lifetime_of(record: ServiceTokenRecord) -> dt.timedelta | None:
         raise ValidationError(
             f"expires_in must be given: nobody knows when {record.identifier!r} was issued."
         )
-    return record.expires_at - record.issued_at
+    lasted = record.expires_at - record.issued_at
+    if lasted <= dt.timedelta(0):
+        raise ValidationError(
+            f"expires_in must be given: {record.identifier!r} was to end before it was issued."
+        )
+    return lasted
 
 
 def overlap_end(now: dt.datetime, overlap_seconds: object) -> dt.datetime:

@@ -215,7 +215,7 @@ class Settings(BaseSettings):
     auth_service_token_hash_threads: t.HashThreads = _tokens(
         2, "How many tokens one process hashes at the same time, each in a thread."
     )
-    auth_service_token_cache_seconds: t.OptionalTimeoutSeconds = _tokens(
+    auth_service_token_cache_seconds: t.CacheSeconds = _tokens(
         60.0,
         "How long after its last use a process remembers that a token fits its hash; 0 verifies it anew every time.",
     )

@@ -251,3 +251,8 @@ OptionalTimeoutSeconds = Annotated[
     _seconds(least=0.001, zero=True),
     _seconds_rule(f"0 (no limit), or at least 0.001, at most {_LONGEST}"),
 ]
+CacheSeconds = Annotated[
+    float,
+    _seconds(least=0.001, zero=True),
+    _seconds_rule(f"0 (nothing is remembered), or at least 0.001, at most {_LONGEST}"),
+]

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from orcheo_sql.structs.agentensor import AgentensorCheckpoint
 from orcheo_sql.structs.base import AuditedEntity, AuditRecord, Record, utc_now
-from orcheo_sql.structs.cron_rows import CronSchedule, CronScheduleState, DueSchedule
+from orcheo_sql.structs.cron_rows import (
+    CronSchedule,
+    CronScheduleState,
+    DueSchedule,
+    StoredSchedule,
+)
 from orcheo_sql.structs.dispatch_rows import (
     DueRetry,
     OutboxCounts,
@@ -118,6 +123,7 @@ __all__ = [
     "StoredCursor",
     "StoredHistory",
     "StoredRetryPolicy",
+    "StoredSchedule",
     "StoredStep",
     "StoredWebhook",
     "VersionDiff",

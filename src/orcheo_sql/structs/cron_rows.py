@@ -23,16 +23,30 @@ class CronScheduleState(StrEnum):
 
 
 class DueSchedule(Record, frozen=True, kw_only=True):
-    """A schedule to look at. Its config is still a document: one that breaks a rule must not hide the others."""
+    """A schedule to look at. Its config is still text: one that can't be read must not hide the others."""
 
     workflow_id: UUID
     schedule_id: UUID
-    config: dict[str, Any]
+    config: str
     next_fire_at: datetime | None
     counted_from: datetime
     revision: int
     created_at: datetime
-    workflow_version_id: UUID | None
+    has_version: bool
+
+
+class StoredSchedule(Record, frozen=True, kw_only=True):
+    """A row of what becomes a `CronSchedule`; its config is still text, for the same reason."""
+
+    workflow_id: UUID
+    workflow_name: str
+    config: str
+    state: CronScheduleState
+    reason: str | None
+    next_fire_at: datetime | None
+    last_dispatched_at: datetime | None
+    created_at: datetime
+    updated_at: datetime
 
 
 class CronSchedule(Record, frozen=True, kw_only=True):
@@ -40,7 +54,8 @@ class CronSchedule(Record, frozen=True, kw_only=True):
 
     workflow_id: UUID
     workflow_name: str
-    config: dict[str, Any]
+    config: dict[str, Any] | None
+    """None: what is stored can't be read. A dispatcher sets such a schedule aside."""
     state: CronScheduleState
     reason: str | None
     """Why it was set aside."""

@@ -74,6 +74,7 @@ class OutboxEntry(Record, frozen=True, kw_only=True):
     triggered_by: str
     status: WorkflowRunStatus
     claim_id: UUID | None
+    """What allows to acknowledge the run; only who has claimed it gets it, a list has None here."""
     consumer: str | None
     attempts: int
     """How often it was claimed."""

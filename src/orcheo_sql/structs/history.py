@@ -81,7 +81,7 @@ class RunHistoryRecord(Record, frozen=True, kw_only=True, forbid_unknown_fields=
             self,
             steps=[*self.steps, step],
             trace_started_at=self.trace_started_at or step.at,
-            trace_last_span_at=step.at,
+            trace_last_span_at=max(self.trace_last_span_at or step.at, step.at),
         )
 
     def mark_completed(self, *, at: datetime | None = None) -> RunHistoryRecord:

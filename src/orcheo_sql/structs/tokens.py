@@ -57,9 +57,13 @@ class ServiceTokenRecord(Record, frozen=True, kw_only=True, forbid_unknown_field
 
     def __repr__(self) -> str:
         """Leave the hash out: it belongs into no log."""
-        fields = (f for f in self.__struct_fields__ if f != "secret_hash")
-        shown = ", ".join(f"{field}={getattr(self, field)!r}" for field in fields)
+        shown = ", ".join(f"{field}={value!r}" for field, value in self.__rich_repr__())
         return f"{type(self).__name__}({shown})"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        """Leave it out of what rich prints as well, such as tracebacks with local variables."""
+        fields = (field for field in self.__struct_fields__ if field != "secret_hash")
+        return [(field, getattr(self, field)) for field in fields]
 
 
 class ListedServiceToken(ServiceTokenRecord, frozen=True, kw_only=True, forbid_unknown_fields=True):

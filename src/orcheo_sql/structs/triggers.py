@@ -117,9 +117,11 @@ class WebhookTriggerConfig(_Config, frozen=True, kw_only=True):
     hmac_tolerance_seconds: int = 300
     rate_limit: RateLimitConfig | None = None
     kept_headers: list[str] | None = None
-    """Names of the headers that a run keeps; None means a list of harmless ones."""
+    """Names of the headers that a run keeps, and no others; None means those that
+    docs/scheduling.md lists."""
     kept_query_params: list[str] | None = None
-    """Names of the query parameters that a run keeps; None means all that look harmless."""
+    """Names of the query parameters that a run keeps, and no others; None means those
+    that docs/scheduling.md lists."""
     has_shared_secret: bool = False
     has_hmac_secret: bool = False
 
@@ -168,6 +170,15 @@ class WebhookRequest(_Checked, frozen=True, kw_only=True):
         from orcheo_sql.rules.webhooks import checked_request
 
         return checked_request(self)
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        # Any value may be a secret, and here nobody knows which; so names only, and no body.
+        shown = [("method", self.method), ("headers", [*self.headers])]
+        return [*shown, ("query_params", [*self.query_params]), ("source_ip", self.source_ip)]
+
+    def __repr__(self) -> str:
+        shown = ", ".join(f"{name}={value!r}" for name, value in self.__rich_repr__())
+        return f"{type(self).__name__}({shown})"
 
 
 class CronTriggerConfig(_Config, frozen=True, kw_only=True):

@@ -14,7 +14,10 @@ class StoredWebhook(Record, frozen=True, kw_only=True):
     config: dict[str, Any] | None
     shared_secret: str | None
     hmac_secret: str | None
-    revision: int | None
+    revision: UUID | None
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        return [("revision", self.revision)]
 
     def __repr__(self) -> str:
         return f"StoredWebhook(revision={self.revision})"
@@ -23,6 +26,7 @@ class StoredWebhook(Record, frozen=True, kw_only=True):
 class WebhookRefusal(Record, frozen=True, kw_only=True):
     """Why a call was not accepted."""
 
-    revision: int
+    revision: UUID
+    slots: int
     is_seen: bool
     accepted_calls: int

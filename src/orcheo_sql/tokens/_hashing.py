@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import re
 import secrets
 import time
 from base64 import b64encode
 from collections import OrderedDict
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, NamedTuple
 
 from .._errors import AuthenticationError
-from ..rules.tokens import is_argon2, token_matches
+from ..rules.tokens import token_matches
+from ._queue import Job
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Iterable
 
     from pydantic import SecretStr
-
-T = TypeVar("T")
 
 MOST_REMEMBERED = 4096
 MOST_WAITING = 256
@@ -27,6 +27,38 @@ MOST_WAITING = 256
 
 _SALT_BYTES = 16
 _HASH_BYTES = 32
+
+
+MOST_COSTS = 4
+"""Kinds of hashes that are paid for; there is more than one only after the settings were changed."""
+_ARGON2 = re.compile(
+    r"\$argon2id\$v=19\$m=(\d{1,9}),t=(\d{1,9}),p=(\d{1,9})\$[A-Za-z0-9+/]{22}\$[A-Za-z0-9+/]{43}"
+)
+
+
+class Cost(NamedTuple):
+    """What hashing costs: the parameters of argon2id."""
+
+    memory_kib: int
+    passes: int
+    lanes: int
+
+    @property
+    def work(self) -> int:
+        """How much there is to do; lanes share it."""
+        return self.memory_kib * self.passes
+
+    def decoy(self) -> str:
+        """Return a hash that costs as much to compare with as a real one, and fits nothing."""
+        salt, digest = _base64(_SALT_BYTES), _base64(_HASH_BYTES)
+        how = f"m={self.memory_kib},t={self.passes},p={self.lanes}"
+        return f"$argon2id$v=19${how}${salt}${digest}"
+
+
+def cost_of(secret_hash: str) -> Cost | None:
+    """Return what a stored hash costs; None when it is not one as they are made here."""
+    found = _ARGON2.fullmatch(secret_hash)
+    return None if found is None else Cost(*map(int, found.groups()))
 
 
 class TokenHasher:
@@ -46,17 +78,26 @@ class TokenHasher:
         threads: int,
         remember_seconds: float,
     ):
-        self._memory_kib = memory_kib
-        self._passes = passes
-        self._lanes = lanes
+        self._cost = Cost(memory_kib, passes, lanes)
         self._remember_seconds = remember_seconds
         self._threads = asyncio.Semaphore(threads)
         self._key = secrets.token_bytes(64)
         self._verified: OrderedDict[bytes, float] = OrderedDict()
-        self._verifying: dict[bytes, asyncio.Task[bool]] = {}
-        # Costs as much to compare with as a real one, and fits nothing.
-        salt, digest = _base64(_SALT_BYTES), _base64(_HASH_BYTES)
-        self._decoy = f"$argon2id$v=19$m={memory_kib},t={passes},p={lanes}${salt}${digest}"
+        self._verifying: dict[bytes, Job[bool | None]] = {}
+        self._decoys = {self._cost: self._cost.decoy()}
+
+    def learn(self, hashes: Iterable[str]) -> None:
+        """Take note of what stored hashes cost, since a token that fits none has to cost the same whoever it names."""
+        for cost in filter(None, map(cost_of, hashes)):
+            if cost not in self._decoys:
+                if len(self._decoys) >= MOST_COSTS:
+                    del self._decoys[next(c for c in self._decoys if c != self._cost)]
+                self._decoys[cost] = cost.decoy()
+
+    def is_outdated(self, secret_hash: str) -> bool:
+        """Tell whether a hash costs less than those that are made now."""
+        cost = cost_of(secret_hash)
+        return cost is not None and cost.work < self._cost.work
 
     async def hash(self, token: SecretStr) -> str:
         """Return what is stored for a token.
@@ -64,7 +105,7 @@ class TokenHasher:
         Raises:
             MemoryError: there is not enough to hash in.
         """
-        secret_hash = await asyncio.shield(asyncio.create_task(self._in_thread(self._hash, token)))
+        secret_hash = await Job(self._threads, self._hash, token).result()
         if secret_hash is None:
             raise MemoryError("not enough memory to hash a token")
         return secret_hash
@@ -78,32 +119,27 @@ class TokenHasher:
         key = self._digest(secret_hash, token)
         if self._is_remembered(key):
             return True
-        running = self._verifying.get(key)
-        if running is None:
+        job = self._verifying.get(key)
+        if job is None or job.is_abandoned:
             if len(self._verifying) >= MOST_WAITING:
                 raise _busy()
-            running = asyncio.create_task(self._verify(key, secret_hash, token))
-            self._verifying[key] = running
-            running.add_done_callback(partial(self._forget, key))
-        return await asyncio.shield(running)
-
-    def _forget(self, key: bytes, task: asyncio.Task[bool]) -> None:
-        del self._verifying[key]
-        if not task.cancelled():
-            task.exception()  # whoever waits raises it; if nobody does any more, nobody needs to hear of it
-
-    async def _verify(self, key: bytes, secret_hash: str | None, token: SecretStr) -> bool:
-        fits = await self._in_thread(self._fits, secret_hash, token)
+            if secret_hash is not None:
+                self.learn([secret_hash])
+            decoys = tuple(self._decoys.items())
+            job = Job(self._threads, self._fits, secret_hash, token, decoys)
+            self._verifying[key] = job
+            job.task.add_done_callback(partial(self._ended, key, job))
+        fits = await job.result()
         if fits is None:
             raise _busy()
-        if fits:
-            self._remember(key)
         return fits
 
-    async def _in_thread(self, work: Callable[..., T], *args: Any) -> T:
-        """Run something in a thread; in a task of its own: who asks may give up, the thread goes on and counts."""
-        async with self._threads:
-            return await asyncio.to_thread(work, *args)
+    def _ended(self, key: bytes, job: Job[bool | None], task: asyncio.Task[bool | None]) -> None:
+        if self._verifying.get(key) is job:
+            del self._verifying[key]
+        # Whoever waits raises what it has raised; if nobody does any more, nobody needs to hear of it.
+        if not task.cancelled() and task.exception() is None and task.result():
+            self._remember(key)
 
     def _hash(self, token: SecretStr) -> str | None:
         """Hash; None when there was no memory. Like comparing, it raises nothing that has the token in its frames."""
@@ -111,9 +147,9 @@ class TokenHasher:
         from argon2.exceptions import HashingError
 
         hasher = PasswordHasher(
-            time_cost=self._passes,
-            memory_cost=self._memory_kib,
-            parallelism=self._lanes,
+            time_cost=self._cost.passes,
+            memory_cost=self._cost.memory_kib,
+            parallelism=self._cost.lanes,
             hash_len=_HASH_BYTES,
             salt_len=_SALT_BYTES,
         )
@@ -122,14 +158,22 @@ class TokenHasher:
         except HashingError:
             return None
 
-    def _fits(self, secret_hash: str | None, token: SecretStr) -> bool | None:
+    def _fits(
+        self, secret_hash: str | None, token: SecretStr, decoys: Iterable[tuple[Cost, str]]
+    ) -> bool | None:
         """Compare; None when there was no memory."""
         try:
-            if secret_hash is None or not is_argon2(secret_hash):
-                token_matches(self._decoy, token.get_secret_value())
-            return secret_hash is not None and token_matches(secret_hash, token.get_secret_value())
+            if secret_hash is not None and token_matches(secret_hash, token.get_secret_value()):
+                return True
+            # What does not fit pays for one hash of every kind that is stored, its own among them. So neither unknown
+            # identifiers nor brought-along ones nor those with older parameters stand out by their time.
+            paid = secret_hash and cost_of(secret_hash)
+            for cost, decoy in decoys:
+                if cost != paid:
+                    token_matches(decoy, token.get_secret_value())
         except MemoryError:
             return None
+        return False
 
     def _digest(self, secret_hash: str | None, token: SecretStr) -> bytes:
         text = f"{secret_hash}\0{token.get_secret_value()}"

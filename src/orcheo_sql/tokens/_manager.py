@@ -19,9 +19,12 @@ from ..rules.tokens import (
     overlap_end,
     parse_names,
     sha256_of,
+    shown_identifier,
 )
 from ..structs.tokens import ServiceTokenRecord
 from ._hashing import TokenHasher
+from ._misses import MISS_SECONDS, Misses
+from ._renewal import Renewals
 from ._usage import UsageLog
 
 if TYPE_CHECKING:
@@ -58,6 +61,9 @@ class ServiceTokenManager:
             threads=settings.auth_service_token_hash_threads,
             remember_seconds=settings.auth_service_token_cache_seconds,
         )
+        self._renewals = Renewals(database, self._hasher)
+        self._misses = Misses(min(MISS_SECONDS, settings.auth_service_token_cache_seconds))
+        self._knows_costs = False
 
     async def all(self) -> tuple[ServiceTokenRecord, ...]:
         """Return the active tokens, newest first, as they are stored now."""
@@ -78,7 +84,7 @@ class ServiceTokenManager:
             identifier: 1 to 128 letters, digits and ``._~:@+-``; a random one when None.
             scopes: what it permits.
             workspace_ids: the workspaces it is for.
-            expires_in: how long it lasts, as a timedelta or in seconds; for ever when None.
+            expires_in: how long it lasts, more than 0, as a timedelta or in seconds; for ever when None.
             actor: who mints it, for the audit log.
 
         Raises:
@@ -127,7 +133,7 @@ class ServiceTokenManager:
         end = overlap_end(now, overlap_seconds)
         old = await tokens.find_by_id(identifier)
         if old is None:
-            raise ServiceTokenNotFoundError(identifier)
+            raise ServiceTokenNotFoundError(shown_identifier(identifier))
         lasts = lifetime_of(old) if expires_in is None else expires_in
         expires_at = expiry(now, lasts)
         successor = new_identifier()
@@ -160,8 +166,8 @@ class ServiceTokenManager:
     ) -> ServiceTokenRecord:
         """Return the record of a token, its use counted.
 
-        Whether it was revoked or has expired is read from the database at every call, by its key. What is no token at all
-        is refused without a query.
+        Whether it was revoked or has expired is read from the database at every call, by its key. What has not the shape of
+        a token is refused without a query.
 
         Args:
             token: what the caller presents.
@@ -184,6 +190,7 @@ class ServiceTokenManager:
         if record.is_expired(now=now):
             raise _refusal("Service token has expired", "auth.token_expired")
         self._usage.note(record.identifier, now, ip, user_agent)
+        self._renewals.begin(record, presented)
         return record.used(at=now, times=self._usage.unwritten(record.identifier))
 
     async def flush_usage(self) -> None:
@@ -195,12 +202,21 @@ class ServiceTokenManager:
         tokens = self._database.tokens
         identifier = identifier_of(token.get_secret_value())
         if identifier is not None:
+            if not self._knows_costs:
+                self._hasher.learn(each.secret_hash for each in reversed(await tokens.list_all()))
+                self._knows_costs = True
             record = await tokens.find_by_id(identifier)
             fits = await self._hasher.verify(None if record is None else record.secret_hash, token)
             return record if fits else None
         if not is_brought_along(token.get_secret_value()):
             return None
-        return await tokens.find_by_hash(sha256_of(token.get_secret_value()))
+        secret_hash = sha256_of(token.get_secret_value())
+        if secret_hash in self._misses:
+            return None
+        record = await tokens.find_by_hash(secret_hash)
+        if record is None:
+            self._misses.add(secret_hash)
+        return record
 
     def _now(self) -> datetime:
         return utc(self._clock())

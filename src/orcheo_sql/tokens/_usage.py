@@ -28,8 +28,8 @@ _Counts = dict[str, dict[_Origin, Uses]]
 class UsageLog:
     """Counts uses and writes them once in an interval, all tokens in one statement.
 
-    What could not be written is kept and tried again. What is lost with a process that is killed are the uses of one
-    interval. The task that writes lives only while there is something to write.
+    What could not be written is kept and tried again. A process that ends without closing the database loses what it has
+    not written, the uses of up to one interval. The task that writes lives only while there is something to write.
     """
 
     def __init__(self, database: Database, interval: float):

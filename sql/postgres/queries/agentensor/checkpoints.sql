@@ -74,12 +74,25 @@ RETURNING
 -- name: mark_best_checkpoint(id)^
 -- Make a checkpoint the best of its workflow; the one that was, is it no more.
 -- Returns: AgentensorCheckpoint
--- Conflict: fk_agentensor_workflows__best when the checkpoint is being deleted.
+-- Locks: FOR UPDATE: the row of the workflow, as pruning does; then FOR KEY SHARE: the checkpoint, if there still.
 -- Differs: SQLite names the row of the workflow by a subquery, PostgreSQL joins it.
+WITH head AS (
+    SELECT workflow_id FROM agentensor_workflows
+    WHERE workflow_id = (SELECT known.workflow_id FROM agentensor_checkpoints AS known WHERE known.id = :id)
+    FOR UPDATE
+),
+c AS (
+    SELECT
+        c.id, c.workflow_id, c.config_version, c.runnable_config, c.metrics, c.metadata, c.artifact_url, c.created_at
+    FROM agentensor_checkpoints AS c
+    INNER JOIN head ON head.workflow_id = c.workflow_id
+    WHERE c.id = :id
+    FOR KEY SHARE OF c
+)
 UPDATE agentensor_workflows AS w
 SET best_version = c.config_version
-FROM agentensor_checkpoints AS c
-WHERE c.id = :id AND w.workflow_id = c.workflow_id
+FROM c
+WHERE w.workflow_id = c.workflow_id
 RETURNING
     c.id, c.workflow_id, c.config_version, c.runnable_config, c.metrics, c.metadata, c.artifact_url, c.created_at,
     TRUE AS is_best;
@@ -87,7 +100,7 @@ RETURNING
 -- name: prune_checkpoints(workflow_id, keep_last, limit)!
 -- Delete up to :limit of a workflow's checkpoints, oldest first: neither the newest :keep_last nor the best.
 -- Index: agentensor_checkpoints_pkey
--- Locks: the row of the workflow, so that the best one does not change meanwhile.
+-- Locks: FOR UPDATE: the row of the workflow, so that the best one does not change meanwhile.
 -- Differs: SQLite has one writer, so it needs no lock.
 WITH head AS (
     SELECT workflow_id, best_version FROM agentensor_workflows WHERE workflow_id = :workflow_id FOR UPDATE

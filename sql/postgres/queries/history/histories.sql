@@ -96,7 +96,7 @@ WITH h AS (
         completed_at = :now,
         error = :error,
         trace_completed_at = :now,
-        trace_last_span_at = :now,
+        trace_last_span_at = greatest(trace_last_span_at, :now),
         step_count = step_count + 1
     WHERE execution_id = :execution_id AND status = 'running'
     RETURNING
@@ -123,12 +123,15 @@ WHERE i.execution_id = :execution_id;
 -- name: prune_histories(status, finished_before, limit)!
 -- Delete up to :limit histories that ended in one status before a time, oldest first, with all that belongs to them.
 -- Index: ix_run_history__status_completed in order
--- Differs: PostgreSQL deletes them in the order of the CTE, so that two that do so at once never lock crosswise.
+-- Locks: FOR UPDATE SKIP LOCKED: two that prune at once take different histories, and wait for nobody who deletes.
+-- Differs: SQLite has one writer. In a CTE, which is run once: a subquery may be run for each row, and lock other
+-- histories each time.
 WITH old AS MATERIALIZED (
     SELECT execution_id FROM run_history
     WHERE status = :status AND completed_at < :finished_before
     ORDER BY completed_at, execution_id
     LIMIT :limit
+    FOR UPDATE SKIP LOCKED
 )
 DELETE FROM run_history
 USING old
@@ -137,12 +140,15 @@ WHERE run_history.execution_id = old.execution_id;
 -- name: delete_histories_of_workflow(workflow_id, limit)!
 -- Delete up to :limit histories of a workflow, oldest first, in any status.
 -- Index: ix_run_history__workflow_started in order
--- Differs: PostgreSQL deletes them in the order of the CTE, so that two that do so at once never lock crosswise.
+-- Locks: FOR UPDATE: all are to go, so it waits for who holds one; a DELETE alone locks in no order of its own, and two
+-- that do so at once would wait for each other.
+-- Differs: SQLite has one writer, and needs no locks and no CTE to take them in.
 WITH old AS MATERIALIZED (
     SELECT execution_id FROM run_history
     WHERE workflow_id = :workflow_id
     ORDER BY started_at, execution_id
     LIMIT :limit
+    FOR UPDATE
 )
 DELETE FROM run_history
 USING old

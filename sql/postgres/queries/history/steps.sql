@@ -1,15 +1,15 @@
 -- Steps: what an execution did, in order. Columns follow structs.RunHistoryStep. Once written they never change.
 
 -- name: append_step(execution_id, payload, search_text, now)^
--- Append a step under the next index, whatever the status; no row when there is no such history.
+-- Append a step under the next index, whatever the status; no row when there is no such history. Those who append to
+-- one execution take turns at its row.
 -- Returns: RunHistoryStep
 -- Index: run_history_pkey
--- Locks: the row of the execution, so that its steps are numbered one after the other.
 -- Null: search_text (steps are not searched)
 -- Differs: SQLite counts, inserts and indexes with statements of their own, PostgreSQL in CTEs.
 WITH h AS (
     UPDATE run_history
-    SET step_count = step_count + 1, trace_last_span_at = :now
+    SET step_count = step_count + 1, trace_last_span_at = greatest(trace_last_span_at, :now)
     WHERE execution_id = :execution_id
     RETURNING execution_id, step_count
 ),

@@ -28,8 +28,9 @@ LIMIT :limit;
 -- name: prune_audit(logged_before, limit)!
 -- Delete up to :limit entries from before a time, oldest first.
 -- Index: ix_service_token_audit__timestamp in order
--- Differs: SQLite has one writer; here, two that prune at once take different entries. In a CTE, which is run once: a
--- subquery may be run for each row, and lock other entries each time.
+-- Locks: FOR UPDATE SKIP LOCKED: two that prune at once take different entries.
+-- Differs: SQLite has one writer. In a CTE, which is run once: a subquery may be run for each row, and lock other
+-- entries each time.
 WITH prunable AS MATERIALIZED (
     SELECT id FROM service_token_audit
     WHERE timestamp < :logged_before

@@ -153,6 +153,11 @@ SELECT
     revocation_reason, rotated_to, last_used_at, use_count
 FROM revoked;
 
+-- name: renew_hash(identifier, secret_hash, renewed)!
+-- Put another hash of the same token in the place of one, unless that was changed meanwhile.
+-- Conflict: uq_service_tokens__secret_hash when another token has it.
+UPDATE service_tokens SET secret_hash = :renewed WHERE identifier = :identifier AND secret_hash = :secret_hash;
+
 -- name: delete_token(identifier)!
 -- Delete a token; its log stays.
 -- Index: service_tokens_pkey
@@ -163,8 +168,8 @@ DELETE FROM service_tokens WHERE identifier = :identifier;
 -- list of objects with token_id, uses, used_at, ip_address, user_agent and details.
 -- Returns: int
 -- Scan: an installation has some hundred tokens; PostgreSQL may read them all rather than some by their key.
--- Differs: SQLite needs no lock. PostgreSQL locks the tokens in one order first, so that two who count at once don't
--- wait for each other.
+-- Locks: FOR NO KEY UPDATE: the tokens, in one order, so that two who count at once don't wait for each other.
+-- Differs: SQLite has one writer, so it needs no lock.
 WITH used AS (
     SELECT u.token_id, u.uses, u.used_at, u.ip_address, u.user_agent, u.details
     FROM json_to_recordset(:uses::json) AS u (

@@ -1,12 +1,16 @@
 -- Cron schedules. A dispatcher lists what is due, computes in Python what is to fire, and fires it: each change asks
--- for the revision that was listed, so that of any number of dispatchers one gets it, and the others change nothing.
+-- for the schedule and its revision that were listed, so that of any number of dispatchers one gets it, and the others
+-- change nothing. The revision alone would not do: a schedule that is deleted and made anew counts from 1 again.
+--
+-- What writes a schedule and its workflow locks the workflow first, as archiving does: in another order two of them
+-- wait for each other.
 
 -- name: get_schedule(workflow_id)^
 -- Get the schedule of a workflow.
--- Returns: CronSchedule
+-- Returns: StoredSchedule
 -- Index: cron_triggers_pkey
 SELECT
-    t.workflow_id, w.name AS workflow_name, t.config,
+    t.workflow_id, w.name AS workflow_name, t.config::text,
     CASE
         WHEN t.is_suspended THEN 'suspended'
         WHEN t.is_paused THEN 'paused'
@@ -20,11 +24,17 @@ INNER JOIN workflows AS w ON w.id = t.workflow_id
 WHERE t.workflow_id = :workflow_id;
 
 -- name: put_cron_trigger(workflow_id, schedule_id, config, allow_overlapping, unseen, now, event)$
--- Set a workflow's schedule and record that in the workflow. A changed one counts from now on.
--- No row when the workflow is missing, or has this config already.
+-- Set a workflow's schedule and record that in the workflow. A changed one counts from now on, and so does one that
+-- was set aside.
+-- No row when the workflow is missing, or has this config already and is not set aside.
 -- Returns: UUID
+-- Locks: FOR NO KEY UPDATE: the workflow, before its schedule, as archiving does.
 -- Differs: SQLite writes the two rows with two statements, PostgreSQL in a CTE.
-WITH put AS (
+WITH locked AS (
+    -- Waits for an archiving that is not committed, and then knows its outcome.
+    SELECT id, is_archived FROM workflows WHERE id = :workflow_id FOR NO KEY UPDATE
+),
+put AS (
     INSERT INTO cron_triggers AS t (
         workflow_id, schedule_id, config, allow_overlapping, next_fire_at, counted_from, is_paused, is_suspended,
         revision, created_at, updated_at
@@ -32,18 +42,18 @@ WITH put AS (
     SELECT
         id, :schedule_id, :config::json, :allow_overlapping, :unseen::timestamptz, :now::timestamptz, FALSE,
         is_archived, 1, :now::timestamptz, :now::timestamptz
-    FROM workflows
-    WHERE id = :workflow_id
+    FROM locked
     ON CONFLICT (workflow_id) DO UPDATE
         SET
             config = excluded.config,
             allow_overlapping = excluded.allow_overlapping,
             next_fire_at = excluded.next_fire_at,
             counted_from = excluded.counted_from,
+            is_suspended = excluded.is_suspended,
             set_aside_reason = NULL,
             revision = t.revision + 1,
-            updated_at = excluded.updated_at
-        WHERE t.config::text <> excluded.config::text
+            updated_at = greatest(t.updated_at, excluded.updated_at)
+        WHERE t.config::text <> excluded.config::text OR t.set_aside_reason IS NOT NULL
     RETURNING workflow_id
 )
 UPDATE workflows
@@ -56,9 +66,13 @@ RETURNING id;
 -- Remove a workflow's schedule and record that in the workflow; no row when it has none.
 -- Returns: UUID
 -- Index: cron_triggers_pkey
+-- Locks: FOR NO KEY UPDATE: the workflow, before its schedule, as archiving does.
 -- Differs: SQLite writes the two rows with two statements, PostgreSQL in a CTE.
-WITH deleted AS (
-    DELETE FROM cron_triggers WHERE workflow_id = :workflow_id RETURNING workflow_id
+WITH locked AS (
+    SELECT id FROM workflows WHERE id = :workflow_id FOR NO KEY UPDATE
+),
+deleted AS (
+    DELETE FROM cron_triggers AS t USING locked WHERE t.workflow_id = locked.id RETURNING t.workflow_id
 )
 UPDATE workflows
 SET updated_at = greatest(updated_at, :now), audit_log = audit_log || :event::jsonb
@@ -68,12 +82,13 @@ RETURNING id;
 
 -- name: list_due_schedules(now, after_at, after_created, after_id, limit)
 -- List the schedules to look at: due, or never looked at, in the order of their due time and of their making. Left out
--- are those that forbid overlap and whose last run has not ended.
+-- are those that forbid overlap and whose last run has not ended. The config is text: one that can't be read must not
+-- hide the others.
 -- Returns: DueSchedule
--- Index: ix_cron_triggers__due in order
+-- Index: ix_cron_triggers__due in order, ix_workflow_runs__unfinished_scheduled
 SELECT
-    t.workflow_id, t.schedule_id, t.config, t.next_fire_at, t.counted_from, t.revision, t.created_at,
-    v.id AS workflow_version_id
+    t.workflow_id, t.schedule_id, t.config::text, t.next_fire_at, t.counted_from, t.revision,
+    t.created_at, v.id IS NOT NULL AS has_version
 FROM cron_triggers AS t
 INNER JOIN workflows AS w ON w.id = t.workflow_id
 LEFT JOIN workflow_versions AS v ON v.workflow_id = w.id AND v.version = w.latest_version
@@ -85,34 +100,35 @@ WHERE
     AND (
         t.allow_overlapping
         OR NOT EXISTS (
+            -- Says once more that it is not null: by itself PostgreSQL would read all unfinished runs.
             SELECT 1 FROM workflow_runs AS r
-            WHERE r.schedule_id = t.schedule_id AND r.status IN ('pending', 'running')
+            WHERE r.schedule_id = t.schedule_id AND r.schedule_id IS NOT NULL AND r.status IN ('pending', 'running')
         )
     )
 ORDER BY t.next_fire_at, t.created_at, t.workflow_id
 LIMIT :limit;
 
--- name: move_schedule(workflow_id, revision, next_fire_at)!
+-- name: move_schedule(workflow_id, schedule_id, revision, next_fire_at)!
 -- Say when to look at a schedule next, without firing.
 -- Null: next_fire_at (it will never fire again)
 -- Index: cron_triggers_pkey
 UPDATE cron_triggers
 SET next_fire_at = :next_fire_at, revision = revision + 1
-WHERE workflow_id = :workflow_id AND revision = :revision;
+WHERE workflow_id = :workflow_id AND schedule_id = :schedule_id AND revision = :revision;
 
--- name: fire_schedule(id, workflow_id, workflow_version_id, revision, scheduled_for, next_fire_at, input_payload, now, event, search_text)^
--- Create the run of one occurrence and move the schedule on.
+-- name: fire_schedule(id, workflow_id, schedule_id, revision, scheduled_for, next_fire_at, input_payload, now, event, search_text)^
+-- Create the run of one occurrence, of the version that is the latest now, and move the schedule on.
 -- No row when another dispatcher has changed the schedule, its last run has not ended and it forbids overlap, the
--- occurrence has had its run, or the workflow is archived.
+-- occurrence has had its run, or the workflow is archived or has no version.
 -- Returns: WorkflowRun
 -- Null: next_fire_at (it will never fire again)
--- Locks: the workflow against being archived until the run is committed.
+-- Locks: FOR KEY SHARE: the workflow against being archived until the run is committed.
 -- Differs: SQLite writes each table with a statement of its own, PostgreSQL in CTEs.
 WITH eligible AS (
     SELECT w.id AS workflow_id, v.id AS workflow_version_id, v.default_run_config, v.default_run_text
     FROM workflows AS w
-    INNER JOIN workflow_versions AS v ON v.workflow_id = w.id
-    WHERE w.id = :workflow_id AND NOT w.is_archived AND v.id = :workflow_version_id
+    INNER JOIN workflow_versions AS v ON v.workflow_id = w.id AND v.version = w.latest_version
+    WHERE w.id = :workflow_id AND NOT w.is_archived
     FOR KEY SHARE OF w
 ),
 moved AS (
@@ -120,7 +136,7 @@ moved AS (
     SET next_fire_at = :next_fire_at, last_dispatched_at = :scheduled_for, revision = t.revision + 1
     FROM eligible
     WHERE
-        t.workflow_id = eligible.workflow_id AND t.revision = :revision
+        t.workflow_id = eligible.workflow_id AND t.schedule_id = :schedule_id AND t.revision = :revision
         AND NOT t.is_paused AND NOT t.is_suspended AND t.set_aside_reason IS NULL
         AND NOT EXISTS (
             SELECT 1 FROM workflow_runs AS r
@@ -170,36 +186,41 @@ SELECT
 FROM r
 CROSS JOIN i;
 
--- name: pass_occurrence(workflow_id, revision, scheduled_for, next_fire_at)!
+-- name: pass_occurrence(workflow_id, schedule_id, revision, scheduled_for, next_fire_at)!
 -- Move a schedule on from an occurrence that has had its run.
 -- Null: next_fire_at (it will never fire again)
 -- Index: cron_triggers_pkey
 UPDATE cron_triggers
 SET next_fire_at = :next_fire_at, revision = revision + 1
 WHERE
-    workflow_id = :workflow_id AND revision = :revision
+    workflow_id = :workflow_id AND schedule_id = :schedule_id AND revision = :revision
     AND EXISTS (
         SELECT 1 FROM workflow_runs AS r
         WHERE r.schedule_id = cron_triggers.schedule_id AND r.scheduled_for = :scheduled_for
     );
 
--- name: set_schedule_aside(workflow_id, revision, reason, now)!
+-- name: set_schedule_aside(workflow_id, schedule_id, revision, reason, now)!
 -- Leave a schedule out, with the reason, until somebody resumes or configures it.
 -- Index: cron_triggers_pkey
 UPDATE cron_triggers
 SET set_aside_reason = :reason, revision = revision + 1, updated_at = greatest(updated_at, :now)
-WHERE workflow_id = :workflow_id AND revision = :revision;
+WHERE workflow_id = :workflow_id AND schedule_id = :schedule_id AND revision = :revision;
 
 -- name: pause_schedule(workflow_id, now, event)$
 -- Pause a schedule and record that in the workflow; no row when there is none, or it is paused.
 -- Returns: UUID
 -- Index: cron_triggers_pkey
+-- Locks: FOR NO KEY UPDATE: the workflow, before its schedule, as archiving does.
 -- Differs: SQLite writes the two rows with two statements, PostgreSQL in a CTE.
-WITH paused AS (
-    UPDATE cron_triggers
-    SET is_paused = TRUE, revision = revision + 1, updated_at = greatest(updated_at, :now)
-    WHERE workflow_id = :workflow_id AND NOT is_paused
-    RETURNING workflow_id
+WITH locked AS (
+    SELECT id FROM workflows WHERE id = :workflow_id FOR NO KEY UPDATE
+),
+paused AS (
+    UPDATE cron_triggers AS t
+    SET is_paused = TRUE, revision = t.revision + 1, updated_at = greatest(t.updated_at, :now)
+    FROM locked
+    WHERE t.workflow_id = locked.id AND NOT t.is_paused
+    RETURNING t.workflow_id
 )
 UPDATE workflows
 SET updated_at = greatest(updated_at, :now), audit_log = audit_log || :event::jsonb
@@ -212,18 +233,23 @@ RETURNING id;
 -- neither.
 -- Returns: UUID
 -- Index: cron_triggers_pkey
+-- Locks: FOR NO KEY UPDATE: the workflow, before its schedule, as archiving does.
 -- Differs: SQLite writes the two rows with two statements, PostgreSQL in a CTE.
-WITH resumed AS (
-    UPDATE cron_triggers
+WITH locked AS (
+    SELECT id FROM workflows WHERE id = :workflow_id FOR NO KEY UPDATE
+),
+resumed AS (
+    UPDATE cron_triggers AS t
     SET
         is_paused = FALSE,
         set_aside_reason = NULL,
         next_fire_at = :unseen,
         counted_from = :now,
-        revision = revision + 1,
-        updated_at = greatest(updated_at, :now)
-    WHERE workflow_id = :workflow_id AND (is_paused OR set_aside_reason IS NOT NULL)
-    RETURNING workflow_id
+        revision = t.revision + 1,
+        updated_at = greatest(t.updated_at, :now)
+    FROM locked
+    WHERE t.workflow_id = locked.id AND (t.is_paused OR t.set_aside_reason IS NOT NULL)
+    RETURNING t.workflow_id
 )
 UPDATE workflows
 SET updated_at = greatest(updated_at, :now), audit_log = audit_log || :event::jsonb
@@ -233,10 +259,10 @@ RETURNING id;
 
 -- name: list_schedules(after_at, after_id, limit)
 -- List all schedules in the order of their making, for an operator.
--- Returns: CronSchedule
+-- Returns: StoredSchedule
 -- Index: ix_cron_triggers__created in order
 SELECT
-    t.workflow_id, w.name AS workflow_name, t.config,
+    t.workflow_id, w.name AS workflow_name, t.config::text,
     CASE
         WHEN t.is_suspended THEN 'suspended'
         WHEN t.is_paused THEN 'paused'

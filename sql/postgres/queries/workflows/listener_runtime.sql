@@ -76,6 +76,7 @@ WHERE s.id = :id;
 -- Returns: StoredCursor
 -- Index: listener_subscriptions_pkey, listeners_pkey
 -- Null: runtime_id, epoch
+-- Locks: FOR NO KEY UPDATE: what the decision rests on, until the cursor is kept.
 -- Differs: PostgreSQL locks what the decision rests on; the writer of SQLite holds the lock already.
 WITH target AS (
     SELECT l.listener_key
@@ -103,7 +104,8 @@ RETURNING listeners.cursor;
 -- Index: listener_subscriptions_pkey, workflows_pkey, workflow_versions_pkey
 -- Null: runtime_id, epoch
 -- Differs: SQLite takes a statement for each table, PostgreSQL a CTE; and it locks.
--- Locks: the workflow against being archived, then the subscription, until the run is committed.
+-- Locks: FOR KEY SHARE: the workflow against being archived; then FOR NO KEY UPDATE: the subscription; both until the
+-- run is committed.
 WITH eligible AS (
     SELECT w.id
     FROM workflows AS w
@@ -178,6 +180,7 @@ CROSS JOIN i;
 -- name: prune_listener_dedupe(now, limit)!
 -- Forget up to :limit events whose keys have expired.
 -- Index: ix_listener_dedupe__expires
+-- Locks: FOR UPDATE SKIP LOCKED: two that prune at once take different rows.
 -- Differs: SQLite needs no SKIP LOCKED; its only writer holds the lock. In PostgreSQL a CTE: see
 --     prune_listener_subscriptions.
 WITH expired AS MATERIALIZED (

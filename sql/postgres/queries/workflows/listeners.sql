@@ -85,9 +85,9 @@ RETURNING EXISTS (
 
 -- name: sync_listeners(workflow_id, workflow_version_id, listeners, now, synced_event, disabled_event)
 -- Serve the listeners of one version, given as a JSON array, and no others of the workflow: what was served before is
--- disabled, pauses stand, and in an archived workflow all rest. The workflow's row is locked by an earlier statement of
--- the transaction, so that this one sees what was committed while that one waited. The ids returned
--- are those that are current now.
+-- disabled, pauses stand, and in an archived workflow all rest as long as it is archived. The workflow's row is locked
+-- by an earlier statement of the transaction, so that this one sees what was committed while that one waited. The ids
+-- returned are those that are current now.
 -- Returns: UUID
 -- Index: ix_listeners__workflow
 -- Differs: SQLite takes a statement for each step, PostgreSQL a CTE.
@@ -132,11 +132,12 @@ replaced AS (
 )
 INSERT INTO listener_subscriptions (
     id, listener_key, workflow_id, workflow_version_id, node_name, platform, bot_identity_key, config, status,
-    lease_epoch, created_at, updated_at, audit_log
+    archived_status, lease_epoch, created_at, updated_at, audit_log
 )
 SELECT
     c.id, c.listener_key, w.id, :workflow_version_id, c.node_name, c.platform, c.bot_identity_key, c.config,
     CASE WHEN w.is_archived THEN 'disabled' WHEN k.is_paused THEN 'paused' ELSE 'active' END,
+    CASE WHEN w.is_archived THEN CASE WHEN k.is_paused THEN 'paused' ELSE 'active' END END,
     0, :now::timestamptz, :now::timestamptz, jsonb_build_array(:synced_event::jsonb)
 FROM compiled AS c
 INNER JOIN kept AS k ON k.listener_key = c.listener_key
@@ -149,6 +150,7 @@ ON CONFLICT (id) DO UPDATE
         bot_identity_key = excluded.bot_identity_key,
         config = excluded.config,
         status = excluded.status,
+        archived_status = excluded.archived_status,
         assigned_runtime = NULL,
         lease_expires_at = NULL,
         last_error = NULL,
@@ -162,6 +164,7 @@ RETURNING id;
 -- Returns: ListenerSubscription
 -- Index: listener_subscriptions_pkey, listeners_pkey, workflows_pkey
 -- Null: last_error
+-- Locks: FOR NO KEY UPDATE: what the decision rests on.
 -- Differs: SQLite takes a statement for each row, PostgreSQL a CTE; and it locks what the decision rests on.
 WITH target AS (
     SELECT s.id, s.listener_key
@@ -180,6 +183,7 @@ noted AS (
 UPDATE listener_subscriptions
 SET
     status = :status,
+    archived_status = NULL,
     assigned_runtime = NULL,
     lease_expires_at = NULL,
     last_error = CASE
@@ -200,6 +204,7 @@ RETURNING
 -- Delete up to :limit subscriptions that were disabled before a time, oldest first; the current ones of archived
 -- workflows stay, as do the listeners with their cursors.
 -- Index: ix_listener_subscriptions__disabled in order
+-- Locks: FOR UPDATE SKIP LOCKED: two that prune at once take different rows.
 -- Differs: SQLite needs no SKIP LOCKED; its only writer holds the lock. In PostgreSQL a CTE, because a subquery may run
 --     again for each row, lock others the next time, and exceed the limit.
 WITH old AS MATERIALIZED (

@@ -5,25 +5,31 @@
 -- latest), input_payload and search_text. No row when the workflow is missing or archived, or one of the versions is
 -- not one of its own: then none is created.
 -- Returns: WorkflowRun
--- Index: workflows_pkey
--- Locks: the workflow against being archived until the runs are committed.
+-- Index: workflows_pkey, uq_workflow_versions__workflow_id__id
+-- Locks: FOR KEY SHARE: the workflow against being archived until the runs are committed.
 -- Differs: SQLite writes each table with a statement of its own, PostgreSQL in CTEs.
 WITH eligible AS (
-    SELECT id, latest_version FROM workflows WHERE id = :workflow_id AND NOT is_archived FOR KEY SHARE
+    SELECT
+        w.id,
+        (
+            SELECT v.id FROM workflow_versions AS v WHERE v.workflow_id = w.id AND v.version = w.latest_version
+        ) AS latest_version_id
+    FROM workflows AS w
+    WHERE w.id = :workflow_id AND NOT w.is_archived
+    FOR KEY SHARE
 ),
 wanted AS (
+    -- Each run finds its version by its id: a condition on both columns would compare all runs with all versions.
     SELECT
-        (item.run ->> 'id')::uuid AS id, item.run -> 'input_payload' AS input_payload,
-        item.run ->> 'search_text' AS search_text,
-        v.id AS workflow_version_id, v.default_run_config, v.default_run_text
+        run.id, run.input_payload, run.search_text, v.id AS workflow_version_id, v.default_run_config,
+        v.default_run_text
     FROM eligible
-    CROSS JOIN json_array_elements(:runs::json) AS item (run)
-    INNER JOIN workflow_versions AS v ON v.workflow_id = eligible.id
-    WHERE
-        CASE
-            WHEN item.run ->> 'workflow_version_id' IS NULL THEN v.version = eligible.latest_version
-            ELSE v.id = (item.run ->> 'workflow_version_id')::uuid
-        END
+    CROSS JOIN
+        json_to_recordset(:runs::json) AS run (
+            id uuid, workflow_version_id uuid, input_payload json, search_text text
+        )
+    INNER JOIN workflow_versions AS v
+        ON v.workflow_id = eligible.id AND v.id = coalesce(run.workflow_version_id, eligible.latest_version_id)
 ),
 r AS (
     INSERT INTO workflow_runs (

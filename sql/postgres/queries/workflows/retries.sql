@@ -18,7 +18,7 @@ WHERE w.id = :workflow_id;
 -- Give a workflow its next retry policy and record that in the workflow. Runs that exist keep theirs.
 -- No row when the workflow is missing, or has this policy already.
 -- Returns: UUID
--- Conflict: retry_policies_pkey when another one is put at the same time.
+-- Conflict: retry_policies_pkey in a race, when another one is put at the same time.
 -- Differs: SQLite writes the two rows with two statements, PostgreSQL in a CTE.
 WITH put AS (
     INSERT INTO retry_policies (workflow_id, number, config, created_at)
@@ -60,27 +60,33 @@ LEFT JOIN retry_policies AS p ON p.workflow_id = r.workflow_id AND p.number = r.
 WHERE r.id = :run_id;
 
 -- name: insert_retry(first_run_id, retry_number, failed_run_id, scheduled_for, delay_seconds, now)$
--- Decide to try a run again; a decision about it that still waits gives way. No row when the number is taken: another
--- decision of the chain was made at the same time.
+-- Decide to try a run again; a decision about it that still waits gives way. No row when it has been tried again, or
+-- others decide or dispatch at the same time: then it has to be looked at anew.
 -- Returns: int
+-- Conflict: uq_workflow_run_retries__standing in a race, when another one decides at the same time.
 -- Differs: SQLite writes with two statements, PostgreSQL with a CTE.
-WITH decided AS (
-    INSERT INTO workflow_run_retries (
-        first_run_id, retry_number, failed_run_id, scheduled_for, delay_seconds, status, created_at
-    )
-    VALUES (
-        :first_run_id, :retry_number, :failed_run_id, :scheduled_for, :delay_seconds, 'waiting', :now::timestamptz
-    )
-    ON CONFLICT (first_run_id, retry_number) DO NOTHING
-    RETURNING retry_number
+WITH standing AS (
+    SELECT d.first_run_id, d.retry_number, d.status
+    FROM workflow_run_retries AS d
+    WHERE d.failed_run_id = :failed_run_id AND d.status IN ('waiting', 'done')
 ),
 superseded AS (
+    -- Waits for a dispatcher that is at it. If that has made the run, nothing is superseded, and nothing decided.
     UPDATE workflow_run_retries AS d
     SET status = 'superseded'
-    FROM decided
-    WHERE d.failed_run_id = :failed_run_id AND d.status = 'waiting' AND d.retry_number < decided.retry_number
+    FROM standing AS s
+    WHERE
+        d.first_run_id = s.first_run_id AND d.retry_number = s.retry_number AND d.status = 'waiting'
+        AND d.retry_number < :retry_number
+    RETURNING d.retry_number
 )
-SELECT retry_number FROM decided;
+INSERT INTO workflow_run_retries (
+    first_run_id, retry_number, failed_run_id, scheduled_for, delay_seconds, status, created_at
+)
+SELECT :first_run_id, :retry_number, :failed_run_id, :scheduled_for, :delay_seconds, 'waiting', :now::timestamptz
+WHERE (SELECT count(s.retry_number) FROM standing AS s) = (SELECT count(o.retry_number) FROM superseded AS o)
+ON CONFLICT (first_run_id, retry_number) DO NOTHING
+RETURNING retry_number;
 
 -- name: list_due_retries(now, after_at, after_id, after_number, limit)
 -- List the decisions that are due and whose run has ended, of workflows that are not archived. Left out are those whose
@@ -94,8 +100,7 @@ FROM workflow_run_retries AS d
 INNER JOIN workflow_runs AS f ON f.id = d.failed_run_id
 INNER JOIN workflows AS w ON w.id = f.workflow_id
 INNER JOIN workflow_run_inputs AS i ON i.run_id = f.id
-LEFT JOIN cron_triggers AS t
-    ON t.workflow_id = f.workflow_id AND t.schedule_id = f.schedule_id AND NOT t.allow_overlapping
+LEFT JOIN cron_triggers AS t ON t.workflow_id = f.workflow_id AND t.schedule_id = f.schedule_id
 WHERE
     d.status = 'waiting' AND d.scheduled_for <= :now
     AND (d.scheduled_for, d.first_run_id, d.retry_number) > (:after_at, :after_id, :after_number)
@@ -103,6 +108,7 @@ WHERE
     AND NOT w.is_archived
     AND (
         t.revision IS NULL
+        OR t.allow_overlapping
         OR NOT EXISTS (
             SELECT 1 FROM workflow_runs AS other
             WHERE other.schedule_id = f.schedule_id AND other.status IN ('pending', 'running')
@@ -121,10 +127,10 @@ WHERE first_run_id = :first_run_id AND retry_number = :retry_number AND status =
 -- name: dispatch_retry(id, first_run_id, retry_number, schedule_revision, now, event, search_text)^
 -- Create the run that tries a failed one again: same version, input, config and policy, linked by its decision.
 -- No row when another dispatcher has done so, the run has not failed, its workflow is archived, or (given a revision)
--- its schedule has changed: a run of it that forbids overlap may have begun.
+-- its schedule has changed: a run of it may have begun, or it may forbid overlap now.
 -- Returns: WorkflowRun
--- Null: schedule_revision (its schedule allows overlap, or it has none)
--- Locks: the workflow against being archived until the run is committed.
+-- Null: schedule_revision (it has no schedule, or one that is gone)
+-- Locks: FOR KEY SHARE: the workflow against being archived until the run is committed.
 -- Differs: SQLite writes each table with a statement of its own, PostgreSQL in CTEs.
 WITH eligible AS (
     SELECT
@@ -140,8 +146,9 @@ WITH eligible AS (
     FOR KEY SHARE OF w
 ),
 turn AS (
+    -- Where overlap is allowed, one that starts a run is in nobody's way.
     UPDATE cron_triggers AS t
-    SET revision = t.revision + 1
+    SET revision = t.revision + CASE WHEN t.allow_overlapping THEN 0 ELSE 1 END
     FROM eligible
     WHERE
         t.workflow_id = eligible.workflow_id AND t.schedule_id = eligible.schedule_id

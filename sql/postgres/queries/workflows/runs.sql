@@ -27,7 +27,7 @@ WHERE w.id = :workflow_id;
 -- policy of this moment; with :hand_off, it goes to the outbox as well.
 -- No row when the workflow is missing or archived, or the version is not one of its own.
 -- Returns: WorkflowRun
--- Locks: the workflow against being archived until the run is committed; nothing else waits for it.
+-- Locks: FOR KEY SHARE: the workflow against being archived until the run is committed; nothing else waits for it.
 -- Differs: SQLite writes payload and search row with statements of their own, PostgreSQL in CTEs.
 WITH eligible AS (
     SELECT
@@ -177,16 +177,33 @@ FROM r
 INNER JOIN workflow_run_inputs AS i ON i.run_id = r.id;
 
 -- name: prune_runs(created_before, limit)!
--- Delete up to :limit finished runs that were created before a time, oldest first, with all that belongs to them.
+-- Delete up to :limit finished runs that were created before a time, oldest first, with all that belongs to them. Those
+-- of a chain of retries that goes on stay: it counts by them.
 -- Index: ix_workflow_runs__created in order
+-- Locks: FOR UPDATE SKIP LOCKED: two that prune at once take different runs.
 -- Differs: SQLite has one writer; here, two that prune at once take different runs. In a CTE, which is run once: a
 -- subquery may be run for each row, and lock other runs each time.
 WITH prunable AS MATERIALIZED (
-    SELECT id FROM workflow_runs
-    WHERE created_at < :created_before AND status IN ('succeeded', 'failed', 'cancelled')
-    ORDER BY created_at, id
+    SELECT r.id
+    FROM workflow_runs AS r
+    WHERE
+        r.created_at < :created_before AND r.status IN ('succeeded', 'failed', 'cancelled')
+        AND NOT EXISTS (
+            SELECT 1
+            FROM (
+                SELECT r.id AS first_run_id
+                UNION ALL
+                SELECT a.first_run_id FROM workflow_run_retries AS a WHERE a.failed_run_id = r.id
+                UNION ALL
+                SELECT b.first_run_id FROM workflow_run_retries AS b WHERE b.run_id = r.id
+            ) AS chain
+            INNER JOIN workflow_run_retries AS d ON d.first_run_id = chain.first_run_id
+            LEFT JOIN workflow_runs AS again ON again.id = d.run_id
+            WHERE d.status = 'waiting' OR again.status IN ('pending', 'running')
+        )
+    ORDER BY r.created_at, r.id
     LIMIT :limit
-    FOR UPDATE SKIP LOCKED
+    FOR UPDATE OF r SKIP LOCKED
 )
 DELETE FROM workflow_runs
 USING prunable

@@ -4,6 +4,7 @@
 -- Mark up to :limit runs as failed that have been in one unfinished state, unchanged, since before a time.
 -- Returns: WorkflowRun
 -- Index: ix_workflow_runs__status_created
+-- Locks: FOR UPDATE SKIP LOCKED: two that sweep at once take different runs.
 -- Differs: SQLite writes the search rows with a statement of its own; two that sweep at once take different runs on
 -- PostgreSQL, and turns on SQLite.
 WITH stale AS (

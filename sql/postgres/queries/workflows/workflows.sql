@@ -124,6 +124,7 @@ FROM inserted;
 -- Archiving a public workflow revokes its publication first, with a record of its own.
 -- Returns: Workflow
 -- Conflict: uq_workflows__handle when another workflow holds the handle.
+-- Locks: FOR UPDATE: archiving waits for runs that are being created.
 -- Differs: SQLite writes the search row with a second statement, PostgreSQL in a CTE. SQLite has one writer, so it
 -- needs no lock; here, archiving waits for runs that are being created.
 WITH locked AS (

@@ -43,7 +43,7 @@ LIMIT :limit;
 -- name: insert_checkpoint(id, workflow_id, config_version, runnable_config, metrics, metadata, artifact_url, is_best, now)^
 -- Record a checkpoint under the version given, or else under the highest one ever given out plus one.
 -- Returns: AgentensorCheckpoint
--- Conflict: agentensor_checkpoints.workflow_id, agentensor_checkpoints.config_version when the version given is taken.
+-- Conflict: sqlite_autoindex_agentensor_checkpoints_2 when the version given is taken.
 -- Differs: SQLite writes the two rows with two statements, PostgreSQL with a CTE.
 INSERT INTO agentensor_workflows (workflow_id, latest_version, best_version)
 VALUES (:workflow_id, coalesce(:config_version, 1), CASE WHEN :is_best THEN coalesce(:config_version, 1) END)
@@ -67,7 +67,6 @@ RETURNING
 -- name: mark_best_checkpoint(id)^
 -- Make a checkpoint the best of its workflow; the one that was, is it no more.
 -- Returns: AgentensorCheckpoint
--- Conflict: fk_agentensor_workflows__best when the checkpoint is being deleted.
 -- Differs: SQLite names the row of the workflow by a subquery, PostgreSQL joins it.
 UPDATE agentensor_workflows
 SET best_version = (SELECT c.config_version FROM agentensor_checkpoints AS c WHERE c.id = :id)
@@ -82,7 +81,6 @@ WHERE c.id = :id;
 -- name: prune_checkpoints(workflow_id, keep_last, limit)!
 -- Delete up to :limit of a workflow's checkpoints, oldest first: neither the newest :keep_last nor the best.
 -- Index: sqlite_autoindex_agentensor_checkpoints_2
--- Locks: the row of the workflow, so that the best one does not change meanwhile.
 -- Differs: SQLite has one writer, so it needs no lock.
 DELETE FROM agentensor_checkpoints
 WHERE

@@ -79,7 +79,7 @@ SET
     completed_at = :now,
     error = :error,
     trace_completed_at = :now,
-    trace_last_span_at = :now,
+    trace_last_span_at = max(coalesce(trace_last_span_at, :now), :now),
     step_count = step_count + 1
 WHERE execution_id = :execution_id AND status = 'running'
 RETURNING
@@ -105,7 +105,7 @@ WHERE execution_id = :execution_id AND :search_text IS NOT NULL;
 -- name: prune_histories(status, finished_before, limit)!
 -- Delete up to :limit histories that ended in one status before a time, oldest first, with all that belongs to them.
 -- Index: ix_run_history__status_completed in order
--- Differs: PostgreSQL deletes them in the order of the CTE, so that two that do so at once never lock crosswise.
+-- Differs: PostgreSQL takes locks, in a CTE which is run once: two that prune at once take different histories.
 DELETE FROM run_history
 WHERE execution_id IN (
     SELECT execution_id FROM run_history
@@ -117,7 +117,7 @@ WHERE execution_id IN (
 -- name: delete_histories_of_workflow(workflow_id, limit)!
 -- Delete up to :limit histories of a workflow, oldest first, in any status.
 -- Index: ix_run_history__workflow_started in order
--- Differs: PostgreSQL deletes them in the order of the CTE, so that two that do so at once never lock crosswise.
+-- Differs: PostgreSQL takes locks, in a CTE and in order, so that two that do so at once never wait for each other.
 DELETE FROM run_history
 WHERE execution_id IN (
     SELECT execution_id FROM run_history

@@ -45,7 +45,7 @@ LIMIT :limit;
 -- name: insert_token(identifier, secret_hash, scopes, workspace_ids, issued_at, expires_at, rotation_expires_at, revoked_at, revocation_reason, rotated_to, last_used_at, use_count, now, is_minted, actor)^
 -- Add a token; one that is minted is logged.
 -- Returns: ServiceTokenRecord
--- Conflict: service_tokens.identifier, or service_tokens.secret_hash, when there is such a token.
+-- Conflict: sqlite_autoindex_service_tokens_1, or sqlite_autoindex_service_tokens_2, when there is such a token.
 -- Differs: SQLite writes the log with a second statement, PostgreSQL in a CTE.
 INSERT INTO service_tokens (
     identifier, secret_hash, scopes, workspace_ids, created_at, issued_at, expires_at, rotation_expires_at, revoked_at,
@@ -66,7 +66,7 @@ WHERE :is_minted;
 -- name: update_token(identifier, secret_hash, scopes, workspace_ids, issued_at, expires_at, rotation_expires_at, revoked_at, revocation_reason, rotated_to)^
 -- Rewrite a token; no row when it is missing or revoked, or was rotated and the writer does not know of it.
 -- Returns: ServiceTokenRecord
--- Conflict: service_tokens.secret_hash when another token has it.
+-- Conflict: sqlite_autoindex_service_tokens_2 when another token has it.
 UPDATE service_tokens
 SET
     secret_hash = :secret_hash,
@@ -88,7 +88,7 @@ RETURNING
 -- No row when the token is missing, not active, or rotated already.
 -- Returns: ServiceTokenRecord
 -- Null: expires_at (the successor never expires)
--- Conflict: service_tokens.identifier when the successor's is taken.
+-- Conflict: sqlite_autoindex_service_tokens_1 when the successor's is taken.
 -- Differs: SQLite writes the rows with statements of their own, PostgreSQL in CTEs.
 INSERT INTO service_tokens (
     identifier, secret_hash, scopes, workspace_ids, created_at, issued_at, expires_at, use_count
@@ -127,6 +127,11 @@ RETURNING
 
 INSERT INTO service_token_audit (token_id, action, actor, timestamp, details)
 VALUES (:identifier, 'revoked', :actor, :now, :details);
+
+-- name: renew_hash(identifier, secret_hash, renewed)!
+-- Put another hash of the same token in the place of one, unless that was changed meanwhile.
+-- Conflict: sqlite_autoindex_service_tokens_2 when another token has it.
+UPDATE service_tokens SET secret_hash = :renewed WHERE identifier = :identifier AND secret_hash = :secret_hash;
 
 -- name: delete_token(identifier)!
 -- Delete a token; its log stays.

@@ -99,7 +99,6 @@ RETURNING cursor;
 -- Index: sqlite_autoindex_listener_subscriptions_1, sqlite_autoindex_workflows_1, sqlite_autoindex_workflow_versions_1
 -- Null: runtime_id, epoch
 -- Differs: SQLite takes a statement for each table, PostgreSQL a CTE; and it locks.
--- Locks: the workflow against being archived, then the subscription, until the run is committed.
 INSERT INTO workflow_runs (
     id, workflow_id, workflow_version_id, status, triggered_by, created_at, updated_at, audit_log, retry_policy,
     is_handed_off

@@ -85,9 +85,9 @@ RETURNING EXISTS (
 
 -- name: sync_listeners(workflow_id, workflow_version_id, listeners, now, synced_event, disabled_event)
 -- Serve the listeners of one version, given as a JSON array, and no others of the workflow: what was served before is
--- disabled, pauses stand, and in an archived workflow all rest. The workflow's row is locked by an earlier statement of
--- the transaction, so that this one sees what was committed while that one waited. The ids returned
--- are those that are current now.
+-- disabled, pauses stand, and in an archived workflow all rest as long as it is archived. The workflow's row is locked
+-- by an earlier statement of the transaction, so that this one sees what was committed while that one waited. The ids
+-- returned are those that are current now.
 -- Returns: UUID
 -- Index: ix_listeners__workflow
 -- Differs: SQLite takes a statement for each step, PostgreSQL a CTE.
@@ -118,12 +118,13 @@ WHERE
 
 INSERT INTO listener_subscriptions (
     id, listener_key, workflow_id, workflow_version_id, node_name, platform, bot_identity_key, config, status,
-    lease_epoch, created_at, updated_at, audit_log
+    archived_status, lease_epoch, created_at, updated_at, audit_log
 )
 SELECT
     c.value ->> 'id', l.listener_key, w.id, :workflow_version_id, c.value ->> 'node_name', c.value ->> 'platform',
     c.value ->> 'bot_identity_key', c.value -> 'config',
     CASE WHEN w.is_archived THEN 'disabled' WHEN l.is_paused THEN 'paused' ELSE 'active' END,
+    CASE WHEN w.is_archived THEN CASE WHEN l.is_paused THEN 'paused' ELSE 'active' END END,
     0, :now, :now, json_array(json(:synced_event))
 FROM json_each(:listeners) AS c
 INNER JOIN listeners AS l ON l.listener_key = c.value ->> 'listener_key'
@@ -137,6 +138,7 @@ SET
     bot_identity_key = excluded.bot_identity_key,
     config = excluded.config,
     status = excluded.status,
+    archived_status = excluded.archived_status,
     assigned_runtime = NULL,
     lease_expires_at = NULL,
     last_error = NULL,
@@ -154,6 +156,7 @@ RETURNING id;
 UPDATE listener_subscriptions
 SET
     status = :status,
+    archived_status = NULL,
     assigned_runtime = NULL,
     lease_expires_at = NULL,
     last_error = CASE WHEN :status <> 'active' THEN coalesce(:last_error, last_error) END,

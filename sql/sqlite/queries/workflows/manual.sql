@@ -5,24 +5,30 @@
 -- latest), input_payload and search_text. No row when the workflow is missing or archived, or one of the versions is
 -- not one of its own: then none is created.
 -- Returns: WorkflowRun
--- Index: sqlite_autoindex_workflows_1
--- Locks: the workflow against being archived until the runs are committed.
+-- Index: sqlite_autoindex_workflows_1, sqlite_autoindex_workflow_versions_1
 -- Differs: SQLite writes each table with a statement of its own, PostgreSQL in CTEs.
 INSERT INTO workflow_runs (
     id, workflow_id, workflow_version_id, status, triggered_by, created_at, updated_at, audit_log, retry_policy,
     is_handed_off
 )
-WITH wanted AS (
-    SELECT item.value ->> 'id' AS id, v.id AS workflow_version_id
+WITH eligible AS (
+    SELECT
+        w.id,
+        (
+            SELECT v.id FROM workflow_versions AS v WHERE v.workflow_id = w.id AND v.version = w.latest_version
+        ) AS latest_version_id
     FROM workflows AS w
+    WHERE w.id = :workflow_id AND NOT w.is_archived
+),
+-- Each run finds its version by its id, and CROSS JOIN keeps this order: else all runs are compared with all versions.
+wanted AS (
+    SELECT item.value ->> 'id' AS id, v.id AS workflow_version_id
+    FROM eligible
     CROSS JOIN json_each(:runs) AS item
-    INNER JOIN workflow_versions AS v ON v.workflow_id = w.id
+    CROSS JOIN workflow_versions AS v
     WHERE
-        w.id = :workflow_id AND NOT w.is_archived
-        AND CASE
-            WHEN item.value ->> 'workflow_version_id' IS NULL THEN v.version = w.latest_version
-            ELSE v.id = item.value ->> 'workflow_version_id'
-        END
+        v.id = coalesce(item.value ->> 'workflow_version_id', eligible.latest_version_id)
+        AND v.workflow_id = eligible.id
 )
 SELECT
     id, :workflow_id, workflow_version_id, 'pending', :triggered_by, :now, :now, json_array(json(:event)),

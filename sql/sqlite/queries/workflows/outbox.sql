@@ -54,12 +54,13 @@ LIMIT :limit
 ON CONFLICT (run_id) DO NOTHING;
 
 -- name: list_outbox(after_at, after_id, limit)
--- List the rows by the time from which they are offered; that of a claimed one is the end of its lease.
+-- List the rows by the time from which they are offered; that of a claimed one is the end of its lease. The claim
+-- itself stays with whoever made it: with it anybody could acknowledge the run.
 -- Returns: OutboxEntry
 -- Index: ix_run_outbox__available in order
 SELECT
-    o.run_id, r.workflow_id, r.workflow_version_id, r.triggered_by, r.status, o.claim_id, o.consumer, o.attempts,
-    o.available_at, o.created_at
+    o.run_id, r.workflow_id, r.workflow_version_id, r.triggered_by, r.status, NULL AS claim_id, o.consumer,
+    o.attempts, o.available_at, o.created_at
 FROM run_outbox AS o
 INNER JOIN workflow_runs AS r ON r.id = o.run_id
 WHERE (o.available_at, o.run_id) > (:after_at, :after_id)

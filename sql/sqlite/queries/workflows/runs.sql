@@ -27,7 +27,6 @@ WHERE w.id = :workflow_id;
 -- policy of this moment; with :hand_off, it goes to the outbox as well.
 -- No row when the workflow is missing or archived, or the version is not one of its own.
 -- Returns: WorkflowRun
--- Locks: the workflow against being archived until the run is committed; nothing else waits for it.
 -- Differs: SQLite writes payload and search row with statements of their own, PostgreSQL in CTEs.
 INSERT INTO workflow_runs (
     id, workflow_id, workflow_version_id, status, triggered_by, created_at, updated_at, audit_log, retry_policy,
@@ -140,13 +139,29 @@ RETURNING
 UPDATE workflow_run_search SET search_text = search_text || :error_text WHERE run_id = :id AND :error_text <> '';
 
 -- name: prune_runs(created_before, limit)!
--- Delete up to :limit finished runs that were created before a time, oldest first, with all that belongs to them.
+-- Delete up to :limit finished runs that were created before a time, oldest first, with all that belongs to them. Those
+-- of a chain of retries that goes on stay: it counts by them.
 -- Index: ix_workflow_runs__created in order
 -- Differs: SQLite has one writer; on PostgreSQL, two that prune at once take different runs.
 DELETE FROM workflow_runs
 WHERE id IN (
-    SELECT id FROM workflow_runs
-    WHERE created_at < :created_before AND +status IN ('succeeded', 'failed', 'cancelled')
-    ORDER BY created_at, id
+    SELECT r.id
+    FROM workflow_runs AS r
+    WHERE
+        r.created_at < :created_before AND +r.status IN ('succeeded', 'failed', 'cancelled')
+        AND NOT EXISTS (
+            SELECT 1
+            FROM (
+                SELECT r.id AS first_run_id
+                UNION ALL
+                SELECT a.first_run_id FROM workflow_run_retries AS a WHERE a.failed_run_id = r.id
+                UNION ALL
+                SELECT b.first_run_id FROM workflow_run_retries AS b WHERE b.run_id = r.id
+            ) AS chain
+            INNER JOIN workflow_run_retries AS d ON d.first_run_id = chain.first_run_id
+            LEFT JOIN workflow_runs AS again ON again.id = d.run_id
+            WHERE d.status = 'waiting' OR again.status IN ('pending', 'running')
+        )
+    ORDER BY r.created_at, r.id
     LIMIT :limit
 );

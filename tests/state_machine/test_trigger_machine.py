@@ -1,0 +1,74 @@
+"""SQLite, PostgreSQL and a model in plain Python, driven side by side through everything about triggers.
+
+Deterministic as it stands. `HYPOTHESIS_PROFILE=explore` runs longer and elsewhere each time; a failure prints the
+shortest program that shows it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import HealthCheck, Phase, seed, settings
+from hypothesis.stateful import run_state_machine_as_test
+from tests.state_machine.machine_triggers import TriggerMachine
+from tests.state_machine.model_retries import JITTER_SEED
+from tests.state_machine.model_runtimes import TriggerModel
+from tests.state_machine.sides import Sides, equal_ids
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+EXPLORING = os.environ.get("HYPOTHESIS_PROFILE") == "explore"
+PARTS = 2
+EXAMPLES = int(os.environ.get("MACHINE_EXAMPLES", "1000")) if EXPLORING else 18
+STEPS = 100
+MINIMUM = 3_000
+
+
+@pytest.fixture
+def sides(
+    tmp_path: Path,
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> Iterator[Sides]:
+    from tests.fixtures.databases import postgres_settings
+
+    caplog.set_level("CRITICAL", "orcheo_sql")  # it says much that is meant here
+    monkeypatch.setenv("ORCHEO_VAULT_ENCRYPTION_KEY", "k" * 43 + "=")
+    monkeypatch.setattr("orcheo_sql.rules.retries.SystemRandom", lambda: random.Random(JITTER_SEED))
+    both = Sides(
+        {"database_path": tmp_path / "orcheo.sqlite"},
+        postgres_settings(request.getfixturevalue("_migrated_postgres")),
+        TriggerModel,
+    )
+    with equal_ids(), contextlib.closing(both):
+        both.open()
+        yield both
+
+
+@pytest.mark.parametrize("part", range(PARTS))
+def test_both_databases_and_the_model_agree(part: int, sides: Sides) -> None:
+    outcomes: dict[str, int] = {}
+    parts = {"sides": sides, "steps": 0, "outcomes": outcomes}
+    machine: Any = type(TriggerMachine.__name__, (TriggerMachine,), parts)
+    how = settings(
+        max_examples=EXAMPLES,
+        stateful_step_count=STEPS,
+        deadline=None,
+        database=None,
+        phases=(Phase.generate, Phase.shrink),
+        suppress_health_check=list(HealthCheck),
+        print_blob=True,
+        report_multiple_bugs=False,
+    )
+    try:
+        run_state_machine_as_test(machine if EXPLORING else seed(part)(machine), settings=how)
+    finally:
+        print(machine.steps, *sorted(outcomes.items()), sep="\n")
+    assert machine.steps >= MINIMUM / PARTS, "fewer steps than promised"
