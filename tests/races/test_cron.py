@@ -81,7 +81,7 @@ async def new_schedule(db: Database, **config: Any) -> WorkflowVersion:
 
 async def keep_pace(db: Database, version: WorkflowVersion, until: dt.datetime) -> None:
     """Wait until a schedule has been dispatched up to a time: what is made up for has its bounds."""
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(150):
         while True:
             last = (await db.workflows.get_cron_schedule(version.workflow_id)).last_dispatched_at
             if last is not None and last >= until:
