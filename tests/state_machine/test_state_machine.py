@@ -29,11 +29,13 @@ MINIMUM = 10_000
 
 @pytest.fixture
 def sides(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Sides]:
-    from tests.fixtures.databases import postgres_settings
+    from tests.fixtures.databases import empty_tables, postgres_settings
 
+    dsn = request.getfixturevalue("_migrated_postgres")
+    empty_tables(dsn)
     both = Sides(
         {"database_path": tmp_path / "orcheo.sqlite"},
-        postgres_settings(request.getfixturevalue("_migrated_postgres")),
+        postgres_settings(dsn),
     )
     with equal_ids(), contextlib.closing(both):
         both.open()

@@ -37,14 +37,16 @@ def sides(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> Iterator[Sides]:
-    from tests.fixtures.databases import postgres_settings
+    from tests.fixtures.databases import empty_tables, postgres_settings
 
     caplog.set_level("CRITICAL", "orcheo_sql")  # it says much that is meant here
     monkeypatch.setenv("ORCHEO_VAULT_ENCRYPTION_KEY", "k" * 43 + "=")
     monkeypatch.setattr("orcheo_sql.rules.retries.SystemRandom", lambda: random.Random(JITTER_SEED))
+    dsn = request.getfixturevalue("_migrated_postgres")
+    empty_tables(dsn)
     both = Sides(
         {"database_path": tmp_path / "orcheo.sqlite"},
-        postgres_settings(request.getfixturevalue("_migrated_postgres")),
+        postgres_settings(dsn),
         TriggerModel,
     )
     with equal_ids(), contextlib.closing(both):

@@ -49,7 +49,8 @@ WHERE o.run_id = e.run_id AND o.claim_id = e.claim_id;
 
 -- name: sweep_outbox(created_before, now, limit)!
 -- Offer up to :limit runs again that went to the outbox, are not there any more, and are pending since before a time.
--- Index: ix_workflow_runs__status_created in order
+-- Index: ix_workflow_runs__status_created
+-- Scan: the outbox is small, unless no worker has come for long: then PostgreSQL takes the index.
 INSERT INTO run_outbox (run_id, available_at, attempts, created_at)
 SELECT r.id, :now::timestamptz, 0, :now::timestamptz
 FROM workflow_runs AS r
