@@ -48,6 +48,31 @@ async def main():
 
 asyncio.run(main())
 """
+# Ends while the pool is making a connection to a server that does not answer any more.
+INTERRUPTED = """
+import asyncio
+from orcheo_sql import Database
+from orcheo_sql.engines.postgres_connection import Gate
+
+async def work(db):
+    async with db.transaction() as unit:
+        await unit.workflows.list_workflows()
+        await asyncio.sleep(60)
+
+async def hang(*_):
+    await asyncio.sleep(3600)
+
+async def main():
+    db = Database()
+    await db.open()
+    Gate._connect = hang
+    for _ in range(20):
+        asyncio.create_task(work(db))
+    await asyncio.sleep(1)
+    raise RuntimeError("forgot to close")
+
+asyncio.run(main())
+"""
 
 
 def postgres(server: ScratchPostgres, **more: Any) -> dict[str, Any]:
@@ -55,9 +80,17 @@ def postgres(server: ScratchPostgres, **more: Any) -> dict[str, Any]:
 
 
 def test_a_program_that_does_not_close_ends(settings_of: dict[str, Any]) -> None:
+    ends(FORGETFUL, settings_of)
+
+
+def test_a_program_that_ends_while_the_pool_connects_ends(postgres_server: ScratchPostgres) -> None:
+    ends(INTERRUPTED, postgres(postgres_server))
+
+
+def ends(program: str, settings_of: dict[str, Any]) -> None:
     variables = {f"ORCHEO_{name.upper()}": str(value) for name, value in settings_of.items()}
     done = subprocess.run(
-        [sys.executable, "-c", FORGETFUL],
+        [sys.executable, "-c", program],
         env={**os.environ, **variables, "PYTHONPATH": str(SOURCES)},
         capture_output=True,
         text=True,
@@ -65,6 +98,7 @@ def test_a_program_that_does_not_close_ends(settings_of: dict[str, Any]) -> None
     )
     assert done.returncode == 1
     assert "forgot to close" in done.stderr
+    assert "error connecting" not in done.stderr
 
 
 async def test_a_cancelled_attempt_to_connect_is_over(dead_server: str) -> None:

@@ -11,7 +11,7 @@ import socket
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import Any, Self, TypeVar
+from typing import Any, Self, TypeVar, cast
 
 import psycopg
 from psycopg import AsyncConnection, AsyncRawCursor
@@ -34,6 +34,7 @@ APPLICATION_NAME = "orcheo-sql"
 ATTEMPTS_AT_ONCE = 3
 # How many prepared statements a connection keeps; psycopg's 100 is less than we have queries.
 PREPARED_STATEMENTS = 1000
+INSIST_SECONDS = 0.01
 SESSION = (
     "SELECT set_config('TimeZone', 'UTC', false), set_config('statement_timeout', $1, false), "
     "set_config('lock_timeout', $2, false)"
@@ -43,9 +44,12 @@ TRANSACTION = (
 )
 
 
+_ENDS = (DatabaseClosedError, asyncio.CancelledError)
+
+
 def _is_news(record: logging.LogRecord) -> bool:
-    """Whether the pool's log entry tells anybody anything: not that an attempt ended because the database was closed."""
-    return not any(isinstance(arg, DatabaseClosedError) for arg in record.args or ())
+    """Whether the pool's log entry tells anybody anything: not that an attempt ended because all does."""
+    return not any(isinstance(arg, _ENDS) for arg in record.args or ())
 
 
 logging.getLogger("psycopg.pool").addFilter(_is_news)
@@ -193,7 +197,11 @@ class Connection(AsyncConnection[Any]):
 
         The pool's own retry waits 1, 2, 4 … seconds, and gives up after a while.
         """
-        connection = await cls.gate.connect(cls, cls.prepare, lambda _error: False)
+        try:
+            connection = await cls.gate.connect(cls, cls.prepare, lambda _error: False)
+        except asyncio.CancelledError:
+            _insist(cast("asyncio.Task[Any]", asyncio.current_task()))
+            raise
         connection.add_notice_handler(connection._hear)  # noqa: SLF001 - our own
         return connection
 
@@ -245,6 +253,17 @@ class Connection(AsyncConnection[Any]):
             socket.socket(fileno=os.dup(self.pgconn.socket)) as line,
         ):
             line.shutdown(socket.SHUT_RDWR)
+
+
+def _insist(worker: asyncio.Task[Any]) -> None:
+    """Cancel a worker of the pool until it ends.
+
+    It takes an attempt that was cancelled for one that has failed, and lives on (psycopg_pool 3.3, CLIENT_EXCEPTIONS):
+    `asyncio.run` would wait for it for ever.
+    """
+    if not worker.done():
+        worker.cancel()
+        worker.get_loop().call_later(INSIST_SECONDS, _insist, worker)
 
 
 def connection_class(gate: Gate, prepare: Prepare) -> type[Connection]:
