@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import aiosqlite
-import psycopg
 import psycopg_pool
 
 from ..engines.postgres_connection import adapt
 from ..engines.sqlite_connection import open_raw
 
 if TYPE_CHECKING:
+    import sqlite3
     from pathlib import Path
+
+    import psycopg
 
     from ..codecs.rows import Dialect
     from .capture import Call

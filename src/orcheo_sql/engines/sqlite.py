@@ -28,7 +28,7 @@ from .._errors import (
     PoolTimeoutError,
     StoreError,
 )
-from .base import CompiledQuery, DatabaseHealth, Observation, PoolFigures
+from .base import CompiledQuery, DatabaseHealth, Observation, PoolFigures, Rows
 from .sqlite_connection import (
     Connection,
     create_private,
@@ -37,6 +37,7 @@ from .sqlite_connection import (
     refused_to_open,
 )
 from .sqlite_errors import is_busy
+from .sqlite_group import Write, WriteGroup
 from .sqlite_transaction import SqliteTransaction
 from .waiting import CLOSE_SECONDS, HEALTH_SECONDS, Backoff, Lane, Watch, finish
 
@@ -87,6 +88,7 @@ class SqliteEngine:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._writing: Lane[Connection] = Lane()
         self._reading: Lane[Connection] = Lane()
+        self._group = self._new_group()
         self._all: list[Connection] = []
         self._readers = readers
         self._opening = 0
@@ -146,8 +148,13 @@ class SqliteEngine:
         self._watch.stop()
         self._all.clear()
         self._writing, self._reading = Lane(), Lane()
+        self._group = self._new_group()
         if self._memory is not None:
             self._memory.cleanup()
+
+    def _new_group(self) -> WriteGroup:
+        lane = self._writing
+        return WriteGroup(partial(self._take, lane), lane.give)
 
     @property
     def _is_busy(self) -> bool:
@@ -228,8 +235,13 @@ class SqliteEngine:
             ) from None
 
     async def execute(self, query: CompiledQuery, params: Mapping[str, Any]) -> Any:
-        """Run one query on its own: a read on a reader, a write as a transaction on the writer."""
+        """Run one query on its own: a read on a reader, a write as a transaction on the writer.
+
+        Writes that find the writer busy are committed together (`sqlite_group`).
+        """
         args = query.bind(params)
+        if query.writes and not self._writing.free:
+            return query.result(await self._in_group(query, args))
         lane = self._writing if query.writes else self._reading
         started = begun = time.perf_counter()
         try:
@@ -246,6 +258,19 @@ class SqliteEngine:
             raise
         self.observation.record(query.name, "sqlite", started, begun)
         return query.result(rows)
+
+    async def _in_group(self, query: CompiledQuery, args: dict[str, Any]) -> Rows:
+        loop = asyncio.get_running_loop()
+        self._check_loop(loop)
+        write = Write(query, args, loop.create_future())
+        try:
+            await self._group.run(write)
+            rows = write.result()
+        except BaseException as error:
+            self.observation.record(query.name, "sqlite", write.started, write.begun, error)
+            raise
+        self.observation.record(query.name, "sqlite", write.started, write.begun)
+        return rows
 
     @asynccontextmanager
     async def transaction(self, *, immediate: bool = True) -> AsyncIterator[SqliteTransaction]:
@@ -317,7 +342,7 @@ class SqliteEngine:
             pool=PoolFigures(
                 size=len(self._all),
                 idle=len(self._writing.free) + len(self._reading.free),
-                waiting=self._writing.waiting + self._reading.waiting,
+                waiting=self._writing.waiting + self._reading.waiting + self._group.waiting,
                 timeouts=self._timeouts,
                 maximum=self._readers + 1,
             ),

@@ -94,12 +94,8 @@ class Connection(aiosqlite.Connection):
         except asyncio.CancelledError:
             await finish(self._rest())
             raise
-        except sqlite3.Error as error:
-            raise translate(error, query=name) from error
-        except (OverflowError, UnicodeEncodeError) as error:
-            raise ValidationError(
-                f"{name}: a value can't be stored: {type(error).__name__}"
-            ) from None
+        except DRIVER_ERRORS as error:
+            raise refusal(error, name) from error
         finally:
             self._watch.end(self)
 
@@ -111,6 +107,15 @@ class Connection(aiosqlite.Connection):
             yield
         finally:
             self._is_limited = True
+
+    def begin_again(self) -> None:
+        """Let the time limit of a statement count from now on."""
+        if self._is_limited:
+            self._watch.since[self] = time.monotonic()
+
+    def stop_waiting(self) -> None:
+        """Wait no longer for other processes."""
+        self._stopping = True
 
     def interrupt_now(self) -> None:
         """End the running statement, or its wait for a lock, soon."""
@@ -150,8 +155,8 @@ class Connection(aiosqlite.Connection):
                 if self._is_limited:
                     self._watch.since[self] = deadline + self._busy_timeout
             else:
-                if deadline and self._is_limited:
-                    self._watch.since[self] = time.monotonic()
+                if deadline:
+                    self.begin_again()
                 return result
 
     def read(self, raw: sqlite3.Connection, query: CompiledQuery, args: dict[str, Any]) -> Rows:
@@ -186,6 +191,18 @@ class Connection(aiosqlite.Connection):
                 "SQLite has rolled back this unit of work, because of an earlier error in it"
             )
         return function(raw, *args)
+
+
+DRIVER_ERRORS = (sqlite3.Error, OverflowError, UnicodeEncodeError)
+
+
+def refusal(error: Exception, name: str | None) -> Exception:
+    """Return our error for one of the driver's; anything else is returned as it is."""
+    if isinstance(error, sqlite3.Error):
+        return translate(error, query=name)
+    if isinstance(error, DRIVER_ERRORS):
+        return ValidationError(f"{name}: a value can't be stored: {type(error).__name__}")
+    return error
 
 
 def _nothing(_raw: sqlite3.Connection) -> None:
