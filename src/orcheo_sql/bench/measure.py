@@ -9,11 +9,13 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
+from .capture import Shadow
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from .._database import Database
-    from .capture import Shadow
+    from .data import Data
     from .raw import Raw
 
 WARM_UP = 10
@@ -29,14 +31,17 @@ SIMPLE_P95_SECONDS = 0.1
 class Operation:
     """One operation to measure.
 
-    `prepare` makes what a number of calls need, `call` is one of them with one of those.
+    `prepare` finds or makes what a number of calls need, `call` is one of them with one of those.
     """
 
     name: str
-    prepare: Callable[[Database, int], Awaitable[Sequence[Any]]]
+    prepare: Callable[[Data, int], Awaitable[Sequence[Any]]]
     call: Callable[[Database, Any], Awaitable[Any]]
     limit: Mapping[str, float] | None = field(default_factory=lambda: SINGLE_LIMIT)
     """The largest ratio to the raw call that is fine, by dialect; None to only report it."""
+    writes: bool = False
+    takes_from_others: bool = False
+    """It works on whatever the database holds, so only on a database of its own."""
 
 
 @dataclass
@@ -74,9 +79,9 @@ class Measured:
     raws: list[Samples]
 
     @property
-    def ratio(self) -> float:
+    def ratio(self) -> float | None:
         """How long our median call takes, as a multiple of the first limit's."""
-        return self.ours.p50 / self.raws[0].p50
+        return self.ours.p50 / self.raws[0].p50 if self.raws else None
 
     @property
     def limit(self) -> float | None:
@@ -86,19 +91,18 @@ class Measured:
     def misses(self) -> list[str]:
         """Return what was promised and is not true."""
         found = []
-        if self.limit is not None and self.ratio > self.limit:
+        if self.limit is not None and self.ratio is not None and self.ratio > self.limit:
             found.append(f"takes {self.ratio:.2f} x {self.raws[0].name}, {self.limit:g} x are fine")
         if self.ours.p95 > SIMPLE_P95_SECONDS:
             found.append(f"p95 is {self.ours.p95 * 1000:.0f} ms, 100 ms are fine")
         return found
 
 
-async def measure(
-    operation: Operation, database: Database, shadow: Shadow, raws: Sequence[Raw], calls: int
-) -> Measured:
+async def measure(operation: Operation, data: Data, raws: Sequence[Raw], calls: int) -> Measured:
     """Take samples of our call and of each raw one in turns, so that what disturbs one disturbs all."""
+    database, shadow = data.db, Shadow(data.db)
     each = calls + WARM_UP
-    prepared = list(await operation.prepare(database, each * (1 + len(raws))))
+    prepared = list(await operation.prepare(data, each * (1 + len(raws))))
     ours = prepared[:each]
     captured = [
         [
@@ -127,7 +131,8 @@ async def measure(
                     samples[who].seconds.append(taken)
     finally:
         gc.enable()
-    return Measured(operation, raws[0].dialect, samples[0], samples[1:])
+    dialect = next(iter(raws)).dialect if raws else "sqlite"
+    return Measured(operation, dialect, samples[0], samples[1:])
 
 
 def _order(turn: int, count: int) -> list[int]:

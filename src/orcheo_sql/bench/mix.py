@@ -6,17 +6,15 @@ import asyncio
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from uuid import uuid4
 
+from .capture import Shadow
+from .data import STEP, Data
 from .measure import Samples
-from .operations.history import STEP
-from .operations.workflows import new_run, version_for_all
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
-    from .._database import Database
-    from .capture import Call, Shadow
+    from .capture import Call
     from .raw import Raw
 
 STEPS = 10
@@ -33,35 +31,32 @@ class MixResult:
     seconds: float
     writes: Samples
     errors: int
-    slowest_client: float
-    """Seconds until the last client was done, as a share of the whole."""
-    quickest_client: float
+    fairness: float
+    """How long the client took that was done first, as a share of how long the last one took."""
 
     @property
     def per_second(self) -> float:
+        """Writes per second, of all clients together."""
         return len(self.writes.seconds) / self.seconds
 
 
 class OursMix:
     """The mix through the repositories."""
 
-    def __init__(self, database: Database):
-        self.name = "orcheo-sql"
-        self._db = database
+    name = "orcheo-sql"
+
+    def __init__(self, data: Data):
+        self._data = data
 
     async def prepare(self, count: int) -> Sequence[Any]:
         """Make what `count` rounds need."""
-        db = self._db
-        versions = await version_for_all(db, count)
-        executions = [uuid4().hex for _ in range(count)]
-        for execution in executions:
-            await db.history.start_run(workflow_id="bench", execution_id=execution)
-        return list(zip(versions, executions, strict=True))
+        version = await self._data.new_version()
+        return [(version, execution) for execution in await self._data.new_executions(count)]
 
     async def round(self, given: Any, write: Callable[[Awaitable[Any]], Awaitable[Any]]) -> None:
         """Go through one round; `write` takes the time of each write."""
-        db, (version, execution) = self._db, given
-        run = await write(new_run(db, version))
+        db, (version, execution) = self._data.db, given
+        run = await write(self._data.new_run(version))
         await write(db.workflows.mark_run_started(run.id, actor="bench"))
         for _ in range(STEPS):
             await write(db.history.append_step(execution, STEP))
@@ -71,10 +66,10 @@ class OursMix:
 class RawMix:
     """The same statements through a driver alone."""
 
-    def __init__(self, database: Database, shadow: Shadow, raw: Raw):
+    def __init__(self, data: Data, raw: Raw):
         self.name = raw.name
-        self._ours = OursMix(database)
-        self._shadow = shadow
+        self._ours = OursMix(data)
+        self._shadow = Shadow(data.db)
         self._raw = raw
 
     async def prepare(self, count: int) -> Sequence[Any]:
@@ -84,7 +79,7 @@ class RawMix:
     async def _calls(self, given: Any) -> list[Call]:
         version, execution = given
         first = self._shadow.first_call
-        created = await first(lambda db: new_run(db, version))
+        created = await first(lambda db: Data(db).new_run(version))
         run = created.argument("id")
         return [
             created,
@@ -132,5 +127,20 @@ async def run_mix(mix: OursMix | RawMix, *, clients: int, rounds: int) -> MixRes
     await asyncio.gather(*(client(n) for n in range(clients)))
     seconds = clock() - begun
     return MixResult(
-        mix.name, clients, seconds, samples, errors, max(done) / seconds, min(done) / seconds
+        mix.name, clients, seconds, samples, errors, min(done, default=seconds) / seconds
     )
+
+
+async def compare_mixes(
+    mixes: Sequence[OursMix | RawMix], *, clients: int, blocks: int = 3
+) -> list[MixResult]:
+    """Let each go in turns, and return the median block of each: a disk is not as fast at one time as at another."""
+    found: list[list[MixResult]] = [[] for _ in mixes]
+    for block in range(blocks + 1):
+        for number, mix in enumerate(mixes):
+            result = await run_mix(
+                mix, clients=clients, rounds=1 if clients > 200 or not block else 2
+            )
+            if block:  # the first one warms up
+                found[number].append(result)
+    return [sorted(results, key=lambda r: r.per_second)[len(results) // 2] for results in found]

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import psycopg
 
     from ..codecs.rows import Dialect
+    from ..settings import Location
     from .capture import Call
 
 PREPARE_AFTER = 5
@@ -48,14 +49,14 @@ class RawPsycopg:
     name = "psycopg pool"
     dialect: Dialect = "postgres"
 
-    def __init__(self, dsn: str, size: int = 4):
+    def __init__(self, dsn: str, size: int = 4, *, prepares: bool = True):
         self._pool: psycopg_pool.AsyncConnectionPool[psycopg.AsyncConnection[Any]]
         self._pool = psycopg_pool.AsyncConnectionPool(
             dsn,
             min_size=size,
             max_size=size,
             open=False,
-            kwargs={"autocommit": True, "prepare_threshold": PREPARE_AFTER},
+            kwargs={"autocommit": True, "prepare_threshold": PREPARE_AFTER if prepares else None},
             configure=_configure,
         )
 
@@ -124,6 +125,14 @@ class RawSqlite3:
     async def close(self) -> None:
         self._reader.close()
         self._writer.close()
+
+
+def raw_for(location: Location, connections: int, engine: Any) -> Raw | None:
+    """Return the limit of a database that is open; None for one in memory, which only we can reach."""
+    if location.dsn is not None:
+        dsn = location.dsn.get_secret_value()
+        return RawPsycopg(dsn, connections, prepares=not engine.behind_pooler)
+    return None if location.path is None else RawAiosqlite(location.path)
 
 
 def _write(raw: sqlite3.Connection, call: Call) -> Any:

@@ -3,32 +3,22 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
-from uuid import uuid4
 
+from orcheo_sql._filters import JsonFilter
+
+from ..data import CONFIG
 from ..measure import LIST_LIMIT, Operation
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from orcheo_sql._database import Database
+    from ..data import Data
 
-CONFIG = {"tags": ["bench"], "prompts": {"answer": "Answer in one sentence."}}
-
-
-async def one_workflow(_db: Database, count: int) -> Sequence[str]:
-    return [uuid4().hex] * count
+ACCURATE = JsonFilter(where=[("accuracy", ">=", 0.9)])
 
 
-async def fifty_checkpoints(db: Database, count: int) -> Sequence[str]:
-    [workflow] = await one_workflow(db, 1)
-    for number in range(60):
-        await db.agentensor.record_checkpoint(
-            workflow_id=workflow,
-            runnable_config=CONFIG,
-            metrics={"accuracy": number / 60},
-            is_best=number == 30,
-        )
-    return [workflow] * count
+async def one_workflow(data: Data, count: int) -> Sequence[str]:
+    return [str((await data.new_workflow()).id)] * count
 
 
 OPERATIONS = (
@@ -38,16 +28,23 @@ OPERATIONS = (
         lambda db, w: db.agentensor.record_checkpoint(
             workflow_id=w, runnable_config=CONFIG, metrics={"accuracy": 0.5}, is_best=True
         ),
+        writes=True,
     ),
     Operation(
         "agentensor.best_checkpoint",
-        fifty_checkpoints,
+        lambda data, count: data.trained_workflows(count),
         lambda db, w: db.agentensor.best_checkpoint(w),
     ),
     Operation(
         "agentensor.page_checkpoints, 50",
-        fifty_checkpoints,
+        lambda data, count: data.trained_workflows(count),
         lambda db, w: db.agentensor.page_checkpoints(w, limit=50),
+        LIST_LIMIT,
+    ),
+    Operation(
+        "agentensor.page_checkpoints, JSON filter",
+        lambda data, count: data.trained_workflows(count),
+        lambda db, w: db.agentensor.page_checkpoints(w, metrics_filter=ACCURATE, limit=50),
         LIST_LIMIT,
     ),
 )

@@ -3,40 +3,39 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
-from uuid import uuid4
 
+from ..data import MORE_THAN_A_PAGE, STEP
 from ..measure import LIST_LIMIT, Operation
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from orcheo_sql._database import Database
-
-STEP = {"node": "answer", "text": "The order was sent on Monday and will arrive tomorrow.", "n": 1}
+    from ..data import Data
 
 
-async def one_execution(db: Database, count: int) -> Sequence[str]:
-    execution = uuid4().hex
-    await db.history.start_run(workflow_id="bench", execution_id=execution, inputs={"order": 4711})
+async def one_execution(data: Data, count: int) -> Sequence[str]:
+    return (await data.new_executions(1)) * count
+
+
+async def fifty_steps(data: Data, count: int) -> Sequence[str]:
+    [execution] = await data.new_executions(1)
+    for _ in range(MORE_THAN_A_PAGE):
+        await data.db.history.append_step(execution, STEP)
     return [execution] * count
-
-
-async def fifty_steps(db: Database, count: int) -> Sequence[str]:
-    [execution] = await one_execution(db, 1)
-    for _ in range(60):
-        await db.history.append_step(execution, STEP)
-    return [execution] * count
-
-
-async def fifty_histories(db: Database, count: int) -> Sequence[str]:
-    workflow = uuid4().hex
-    for number in range(60):
-        await db.history.start_run(workflow_id=workflow, execution_id=f"{workflow} {number}")
-    return [workflow] * count
 
 
 OPERATIONS = (
-    Operation("history.append_step", one_execution, lambda db, e: db.history.append_step(e, STEP)),
+    Operation(
+        "history.append_step",
+        one_execution,
+        lambda db, e: db.history.append_step(e, STEP),
+        writes=True,
+    ),
+    Operation(
+        "history.list_steps, 10",
+        lambda data, count: data.executions(count),
+        lambda db, e: db.history.list_steps(e, limit=10),
+    ),
     Operation(
         "history.list_steps, 50",
         fifty_steps,
@@ -45,7 +44,7 @@ OPERATIONS = (
     ),
     Operation(
         "history.page_histories, 50",
-        fifty_histories,
+        lambda data, count: data.workflows_with_histories(count),
         lambda db, w: db.history.page_histories(w, limit=50),
         LIST_LIMIT,
     ),

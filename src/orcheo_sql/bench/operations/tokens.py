@@ -9,13 +9,13 @@ from ..measure import Operation
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from orcheo_sql._database import Database
+    from ..data import Data
 
 
-async def one_token(db: Database, count: int) -> Sequence[str]:
+async def one_token(data: Data, count: int) -> Sequence[str]:
     """Mint a token and use it once: from then on its hash is known to be verified."""
-    token, _ = await db.token_manager.mint(scopes=["bench"])
-    await db.token_manager.authenticate(token)
+    token = await data.new_token()
+    await data.db.token_manager.authenticate(token)
     return [token] * count
 
 

@@ -1,29 +1,22 @@
-"""Claims: the outbox, and the leases of listeners."""
+"""Claims: the outbox."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from ..measure import Operation
-from .workflows import PAYLOAD, version_for_all
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from orcheo_sql._database import Database
+    from ..data import Data
 
 
-async def handed_off(db: Database, count: int) -> Sequence[Any]:
+async def handed_off(data: Data, count: int) -> Sequence[Any]:
     """Offer one run for each claim."""
-    [version] = await version_for_all(db, 1)
+    version = await data.new_version()
     for _ in range(count):
-        await db.workflows.create_run(
-            version.workflow_id,
-            workflow_version_id=version.id,
-            triggered_by="manual",
-            input_payload=PAYLOAD,
-            hand_off=True,
-        )
+        await data.new_run(version, hand_off=True)
     return [None] * count
 
 
@@ -32,5 +25,7 @@ OPERATIONS = (
         "workflows.claim_outbox",
         handed_off,
         lambda db, _: db.workflows.claim_outbox(consumer="bench", limit=1, lease_seconds=3600),
+        writes=True,
+        takes_from_others=True,
     ),
 )
