@@ -15,7 +15,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="Workflow runs in the data set; all else in proportion (default 1000). It is cached.",
     )  # fmt: skip
     group.addoption(
-        "--samples", type=int, default=200, metavar="N", help="Calls of each operation (default 200)."
+        "--samples",
+        type=int,
+        default=200,
+        metavar="N",
+        help="Calls of each operation (default 200).",
     )
     group.addoption(
         "--no-gate", action="store_true", help="Report what misses its target, but do not fail."

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -16,7 +15,8 @@ from orcheo_sql.bench.measure import Measured, Operation, measure
 from orcheo_sql.bench.raw import RawAiosqlite, RawPsycopg, RawSqlite3
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Sequence
+    import asyncio
+    from collections.abc import Callable, Coroutine, Sequence
     from pathlib import Path
 
     from orcheo_sql.bench.measure import Samples
@@ -47,6 +47,7 @@ class Stage:
         self.samples = samples
         self._server = server
         self._measured: dict[str, Measured] = {}
+        self._closing: list[Callable[[], Coroutine[Any, Any, None]]] = []
         self.raws: Sequence[Raw]
         if server is None:
             self.path = sqlite_dataset(scale, folder)
@@ -77,6 +78,10 @@ class Stage:
             )
         return self._measured[operation.name]
 
+    def at_close(self, close: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Have something else closed too."""
+        self._closing.append(close)
+
     def close(self) -> None:
         """Close what is open, and drop a database that was made."""
         self.run(self._close())
@@ -84,6 +89,8 @@ class Stage:
             self._server.drop_database(self.dsn)
 
     async def _close(self) -> None:
+        for close in self._closing:
+            await close()
         for raw in self.raws:
             await raw.close()
         await self.data.db.close()

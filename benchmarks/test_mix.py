@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from benchmarks.stage import replay, replay_timer
 
-from orcheo_sql.bench.mix import MixResult, OursMix, RawMix, compare_mixes
+from orcheo_sql.bench.mix import Mix, MixResult, OursMix, RawMix, compare_mixes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,7 +28,7 @@ _results: dict[tuple[str, int], list[MixResult]] = {}
 def results(stage: Stage, clients: int) -> list[MixResult]:
     key = stage.dialect, clients
     if key not in _results:
-        mixes = [OursMix(stage.data), *(RawMix(stage.data, raw) for raw in stage.raws)]
+        mixes: list[Mix] = [OursMix(stage.data), *(RawMix(stage.data, raw) for raw in stage.raws)]
         _results[key] = stage.run(compare_mixes(mixes, clients=clients))
     return _results[key]
 

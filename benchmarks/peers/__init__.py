@@ -6,7 +6,6 @@ proves it. They need the extra `bench`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 from orcheo_sql.codecs.encode import instant_text
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from uuid import UUID
 
     from orcheo_sql.codecs.rows import Dialect
@@ -54,7 +54,9 @@ class Peer(Protocol):
         """Return the newest 50 runs of a workflow, complete."""
         ...
 
-    async def create_run(self, workflow_id: UUID, version_id: UUID, payload: dict[str, Any]) -> UUID:
+    async def create_run(
+        self, workflow_id: UUID, version_id: UUID, payload: dict[str, Any]
+    ) -> UUID:
         """Create a pending run of an active workflow and its own version, or raise `MissingError`."""
         ...
 

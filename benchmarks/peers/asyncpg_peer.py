@@ -76,7 +76,9 @@ class AsyncpgPeer:
         found: list[Row] = await self._pool.fetch(PAGE_RUNS, workflow_id)
         return found
 
-    async def create_run(self, workflow_id: UUID, version_id: UUID, payload: dict[str, Any]) -> UUID:
+    async def create_run(
+        self, workflow_id: UUID, version_id: UUID, payload: dict[str, Any]
+    ) -> UUID:
         at = now()
         created = await self._first(
             self._insert,

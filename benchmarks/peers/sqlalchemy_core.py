@@ -104,10 +104,12 @@ class SqlAlchemyCore:
             found = await connection.execute(PAGE_RUNS, {"workflow": workflow_id})
         return [Run(*row) for row in found]
 
-    async def create_run(self, workflow_id: UUID, version_id: UUID, payload: dict[str, Any]) -> UUID:
-        at = now()
+    async def create_run(
+        self, workflow_id: UUID, version_id: UUID, payload: dict[str, Any]
+    ) -> UUID:
+        at, run_id = now(), uuid4()
         given = {
-            "run": uuid4(),
+            "run": run_id,
             "workflow": workflow_id,
             "version": version_id,
             "trigger": TRIGGER,
@@ -124,7 +126,6 @@ class SqlAlchemyCore:
                     raise MissingError
                 await connection.execute(SQLITE_INSERT_INPUT, given)
                 await connection.execute(SQLITE_INSERT_SEARCH, given)
-        run_id: UUID = given["run"]
         return run_id
 
     async def start_run(self, run_id: UUID) -> Run:
@@ -151,7 +152,9 @@ class SqlAlchemyCore:
                 await connection.execute(SQLITE_INSERT_OUTPUT, given)
                 if given["words"]:
                     await connection.execute(SQLITE_EXTEND_SEARCH, given)
-        return Run(*row, output)
+        run = Run(*row)
+        run.output_payload = output
+        return run
 
     async def append_step(self, execution_id: str, step: dict[str, Any]) -> Step:
         at = now()
@@ -194,7 +197,7 @@ _INPUTS = [
     for column in _PAYLOADS
 ]
 
-_WHOLE = select(*_COLUMNS, *_PAYLOADS, outputs.c.output_payload).select_from(
+_WHOLE: Any = select(*_COLUMNS, *_PAYLOADS, outputs.c.output_payload).select_from(
     runs.join(inputs, inputs.c.run_id == runs.c.id).outerjoin(
         outputs, outputs.c.run_id == runs.c.id
     )
@@ -251,7 +254,9 @@ _ELIGIBLE = (
 )
 _CREATED = (
     insert(runs)
-    .from_select([*_FROM, *_GIVEN], select(*[_ELIGIBLE.c[name] for name in _FROM], *_GIVEN.values()))
+    .from_select(
+        [*_FROM, *_GIVEN], select(*[_ELIGIBLE.c[name] for name in _FROM], *_GIVEN.values())
+    )
     .returning(runs.c.id)
     .cte("created")
 )
@@ -353,7 +358,9 @@ def _count(dialect: Dialect) -> Any:
     at = _p("at", INSTANT)
     last = histories.c.trace_last_span_at
     # The greatest of NULL and something is NULL on SQLite.
-    later = func.max(func.coalesce(last, at), at) if dialect == "sqlite" else func.greatest(last, at)
+    later = (
+        func.max(func.coalesce(last, at), at) if dialect == "sqlite" else func.greatest(last, at)
+    )
     return (
         update(histories)
         .where(histories.c.execution_id == _p("execution", Text()))
@@ -368,9 +375,7 @@ APPEND_STEP = select(_COUNTED.c.index).add_cte(
     insert(steps)
     .from_select(
         _STEP_COLUMNS,
-        select(
-            _p("execution", Text()), _COUNTED.c.index, _p("at", INSTANT), _p("payload", JSON())
-        ),
+        select(_p("execution", Text()), _COUNTED.c.index, _p("at", INSTANT), _p("payload", JSON())),
     )
     .cte("appended")
 )

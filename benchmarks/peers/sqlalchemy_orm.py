@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import UUID, uuid4
 
 from sqlalchemy import event, func, select, update
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
     from orcheo_sql.codecs.rows import Dialect
 
+T = TypeVar("T")
+
 
 class SqlAlchemyOrm:
     name = "SQLAlchemy ORM"
@@ -48,18 +50,14 @@ class SqlAlchemyOrm:
         self._writing: async_sessionmaker[AsyncSession]
 
     async def open(self) -> None:
+        reading = autocommit_engine(self._place, self._pool_size)
         writing = transaction_engine(self._place, self._pool_size)
-        self._engines.append(writing)
         if self.dialect == "sqlite":
             # A session reads before it writes, so it has to have the write lock from the beginning.
             event.listen(writing.sync_engine, "begin", _begin_immediate)
-            reading = autocommit_engine(self._place, self._pool_size)
-            self._engines.append(reading)
-        else:
-            # Of the same pool: psycopg switches without asking the server.
-            reading = writing.execution_options(isolation_level="AUTOCOMMIT")
-        self._writing = async_sessionmaker(writing, expire_on_commit=False)
+        self._engines = [reading, writing]
         self._reading = async_sessionmaker(reading, expire_on_commit=False)
+        self._writing = async_sessionmaker(writing, expire_on_commit=False)
 
     async def close(self) -> None:
         for engine in self._engines:
@@ -79,7 +77,9 @@ class SqlAlchemyOrm:
         async with self._reading() as session:
             return list((await session.scalars(newest)).all())
 
-    async def create_run(self, workflow_id: UUID, version_id: UUID, payload: dict[str, Any]) -> UUID:
+    async def create_run(
+        self, workflow_id: UUID, version_id: UUID, payload: dict[str, Any]
+    ) -> UUID:
         policy = select(func.max(RetryPolicy.number)).where(RetryPolicy.workflow_id == workflow_id)
         eligible = (
             select(
@@ -111,9 +111,9 @@ class SqlAlchemyOrm:
                 retry_policy=policy_number,
                 is_handed_off=False,
                 input=RunInput(runnable_config=config, input_payload=payload),
+                search=RunSearch(search_text=search_text(TRIGGER, payload) + config_text),
             )
-            words = search_text(TRIGGER, payload) + config_text
-            session.add_all([run, RunSearch(run_id=run.id, search_text=words)])
+            session.add(run)
         return run.id
 
     async def start_run(self, run_id: UUID) -> WorkflowRun:
@@ -178,7 +178,7 @@ def _note(run: WorkflowRun, action: str, at: datetime) -> None:
     run.audit_log = [*run.audit_log, audit_event(ACTOR, action, at)]
 
 
-def _found(value: Any) -> Any:
+def _found(value: T | None) -> T:
     if value is None:
         raise MissingError
     return value

@@ -125,6 +125,8 @@ class WorkflowRun(Base):
     # A run is always wanted with its payloads: one joined statement.
     input: Mapped[RunInput] = relationship(lazy="joined", innerjoin=True)
     output: Mapped[RunOutput | None] = relationship(lazy="joined")
+    # Written with the run, never read.
+    search: Mapped[RunSearch] = relationship(lazy="raise")
 
     @property
     def input_payload(self) -> dict[str, Any]:
@@ -188,15 +190,21 @@ def table(mapped: type[Base]) -> Table:
 def transaction_engine(place: Place, pool_size: int) -> AsyncEngine:
     """Return an engine for transactions.
 
-    On SQLite the driver begins one with BEGIN IMMEDIATE at the first INSERT, UPDATE or DELETE, in the same hop to its
-    thread: a plain BEGIN fails with "database is locked" when it has read before another one has written.
+    On SQLite it has one connection, for there is one writer: several would wait for each other in SQLite's busy handler,
+    which sleeps (a fifth to a third fewer writes per second, several times the p99). And the driver begins a transaction
+    with BEGIN IMMEDIATE at the first INSERT, UPDATE or DELETE, in the same hop to its thread: a plain BEGIN fails with
+    "database is locked" when it has read before another process has written.
     """
-    return _engine(place, pool_size, {"isolation_level": "IMMEDIATE"})
+    if isinstance(place, Path):
+        return _engine(place, 1, {"isolation_level": "IMMEDIATE"})
+    return _engine(place, pool_size, {})
 
 
 def autocommit_engine(place: Place, pool_size: int) -> AsyncEngine:
     """Return an engine for single statements: neither BEGIN nor ROLLBACK around them."""
-    return _engine(place, pool_size, {}, isolation_level="AUTOCOMMIT", skip_autocommit_rollback=True)
+    return _engine(
+        place, pool_size, {}, isolation_level="AUTOCOMMIT", skip_autocommit_rollback=True
+    )
 
 
 def _engine(place: Place, pool_size: int, sqlite: dict[str, Any], **options: Any) -> AsyncEngine:

@@ -90,12 +90,13 @@ async def test_each_sees_what_was_written_before_it(db: Database) -> None:
         workflow.id, workflow_version_id=version.id, triggered_by="manual", input_payload={}
     )
     await db.history.start_run(workflow_id=str(workflow.id), execution_id="e")
-    _, started, done, *steps = await asyncio.gather(
+    calls: list[Any] = [
         create(db, "keeps the writer busy"),
         db.workflows.mark_run_started(run.id, actor="ada"),
         db.workflows.mark_run_succeeded(run.id, actor="ada", output={"a": 1}),
         *(db.history.append_step("e", {"n": n}) for n in range(30)),
-    )
+    ]
+    _, started, done, *steps = await asyncio.gather(*calls)
     assert (started.status, done.status) == ("running", "succeeded")
     assert [(s.index, s.payload) for s in steps] == [(n, {"n": n}) for n in range(30)]
 

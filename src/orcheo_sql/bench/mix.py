@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from .capture import Shadow
 from .data import STEP, Data
@@ -38,6 +38,21 @@ class MixResult:
     def per_second(self) -> float:
         """Writes per second, of all clients together."""
         return len(self.writes.seconds) / self.seconds
+
+
+class Mix(Protocol):
+    """One way to write the mix."""
+
+    @property
+    def name(self) -> str: ...
+
+    async def prepare(self, count: int) -> Sequence[Any]:
+        """Make what `count` rounds need."""
+        ...
+
+    async def round(self, given: Any, write: Callable[[Awaitable[Any]], Awaitable[Any]]) -> None:
+        """Go through one round; `write` takes the time of each write."""
+        ...
 
 
 class OursMix:
@@ -101,7 +116,7 @@ class RawMix:
             await write(self._raw.run(call))
 
 
-async def run_mix(mix: OursMix | RawMix, *, clients: int, rounds: int) -> MixResult:
+async def run_mix(mix: Mix, *, clients: int, rounds: int) -> MixResult:
     """Let clients go through rounds at the same time, and measure every write."""
     prepared = list(await mix.prepare(clients * rounds))
     samples, done = Samples(mix.name), []
@@ -131,9 +146,7 @@ async def run_mix(mix: OursMix | RawMix, *, clients: int, rounds: int) -> MixRes
     )
 
 
-async def compare_mixes(
-    mixes: Sequence[OursMix | RawMix], *, clients: int, blocks: int = 3
-) -> list[MixResult]:
+async def compare_mixes(mixes: Sequence[Mix], *, clients: int, blocks: int = 3) -> list[MixResult]:
     """Let each go in turns, and return the median block of each: a disk is not as fast at one time as at another."""
     found: list[list[MixResult]] = [[] for _ in mixes]
     for block in range(blocks + 1):

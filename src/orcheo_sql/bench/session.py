@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from .._database import SUBSYSTEMS, Database
 from .data import Data
 from .measure import Measured, measure
-from .mix import MixResult, OursMix, RawMix, compare_mixes
+from .mix import Mix, MixResult, OursMix, RawMix, compare_mixes
 from .operations import OPERATIONS
 from .raw import raw_for
 
@@ -84,7 +84,7 @@ async def run_bench(
             if clients:
                 progress("write mix")
                 location = settings.location(folders["workflows"])
-                mixes: list[OursMix | RawMix] = [
+                mixes: list[Mix] = [
                     OursMix(data),
                     *(RawMix(data, raw) for raw in raws[location]),
                 ]

@@ -182,6 +182,105 @@ def _misfit(steps: Sequence[tuple[str, Any]], row: Sequence[Any]) -> tuple[str, 
     return "?", "malformed"
 
 
+FEW_ROWS = 4
+"""Fewer rows than that are decoded one by one."""
+
+
+def rows_decoder(
+    struct: type[msgspec.Struct], columns: Sequence[str], dialect: Dialect, query: str
+) -> Callable[[Sequence[Sequence[Any]]], list[Any]]:
+    """Compile the decoder of the lists of one query, which takes them column by column.
+
+    A column is handed to msgspec as one document, which reads fifty values in the time that five calls take. A value
+    that does not fit, and so might be taken for several or for a part of one, is found by the count or by its type;
+    then each row is decoded for itself, and the message names the column.
+
+    Raises:
+        ContractMismatchError: the columns are not those of the struct.
+    """
+    one = row_decoder(struct, columns, dialect, query)
+    fields = columns_of(struct)
+    steps = [_column_converter(fields[name].type, dialect) for name in columns]
+    build = _built_of_columns(struct, columns)
+
+    def decode(rows: Sequence[Sequence[Any]]) -> list[Any]:
+        if len(rows) < FEW_ROWS:
+            return [one(row) for row in rows]
+        try:
+            values = [
+                column if step is None else step(column)
+                for step, column in zip(steps, zip(*rows, strict=True), strict=True)
+            ]
+            return list(map(build, *values))
+        except _MISFIT:
+            return [one(row) for row in rows]
+
+    return decode
+
+
+def _built_of_columns(struct: type[msgspec.Struct], columns: Sequence[str]) -> Callable[..., Any]:
+    terms = ", ".join(f"{name}=_{name}" for name in columns)
+    source = f"lambda {', '.join(f'_{name}' for name in columns)}: struct({terms})"
+    return cast("Callable[..., Any]", eval(source, {"struct": struct}))  # noqa: S307 - names of fields
+
+
+Column = Sequence[Any]
+
+
+def _column_converter(annotation: Any, dialect: Dialect) -> Callable[[Column], Column] | None:
+    """Return what decodes a column, or None when the driver's values are right already."""
+    base, optional = strip_optional(annotation)
+    kind = kind_of(annotation)
+    if kind == "json":
+        return _json_column(list[base], optional=optional)  # type: ignore[valid-type]
+    if dialect == "sqlite" and kind in ("uuid", "instant"):
+        return _quoted_column(list[annotation], optional=optional)
+    single = converter(annotation, dialect)
+    if single is None:
+        return None
+    if optional:
+        return lambda column: [None if value is None else single(value) for value in column]
+    return lambda column: list(map(single, column))
+
+
+def _json_column(kind: Any, *, optional: bool) -> Callable[[Column], Column]:
+    """Decode documents: an array of them is a document too."""
+    decode = msgspec.json.Decoder(kind).decode
+    decode_some = msgspec.json.Decoder(list[kind.__args__[0] | None]).decode
+
+    def convert(column: Column) -> Column:
+        if None not in column:
+            found = decode("[" + ",".join(column) + "]")
+        elif optional:
+            found = decode_some("[" + ",".join(["null" if v is None else v for v in column]) + "]")
+        else:
+            raise ValueError("null")
+        return _as_many(found, column)
+
+    return convert
+
+
+def _quoted_column(kind: Any, *, optional: bool) -> Callable[[Column], Column]:
+    """Decode UUIDs and times of SQLite, whose texts are strings of JSON when they are quoted."""
+    decode = msgspec.json.Decoder(kind).decode
+
+    def convert(column: Column) -> Column:
+        if optional:
+            texts = ",".join(["null" if value is None else f'"{value}"' for value in column])
+            found = decode(f"[{texts}]")
+        else:
+            found = decode('["' + '","'.join(column) + '"]')
+        return _as_many(found, column)
+
+    return convert
+
+
+def _as_many(found: list[Any], column: Column) -> list[Any]:
+    if len(found) != len(column):
+        raise ValueError("not one value for each row")
+    return found
+
+
 def value_decoder(kind: type, dialect: Dialect) -> Callable[[Any], Any] | None:
     """Return the converter of a single value (`$` queries)."""
     return converter(kind, dialect)

@@ -13,7 +13,7 @@ import msgspec
 
 from .._errors import ContractMismatchError
 from ..codecs.encode import encoder
-from ..codecs.rows import Decoder, Dialect, check_columns, row_decoder, value_decoder
+from ..codecs.rows import Decoder, Dialect, check_columns, row_decoder, rows_decoder, value_decoder
 
 if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
@@ -91,8 +91,7 @@ class CompiledQuery:
         if self._decode is None:
             self._decode = self._compile(rows.columns)
         if self.shape == "rows":
-            decode = self._decode
-            return [decode(row) for row in rows.rows]
+            return self._decode(rows.rows)
         return self._decode(rows.rows[0]) if rows.rows else None
 
     def _compile(self, columns: tuple[str, ...] | None) -> Decoder:
@@ -104,13 +103,18 @@ class CompiledQuery:
         if issubclass(returns, msgspec.Struct):
             if problem := check_columns(returns, columns):
                 raise ContractMismatchError(f"{self.query.place}: {self.name}: {problem}")
-            return row_decoder(returns, columns, self.dialect, self.name)
+            build = rows_decoder if self.shape == "rows" else row_decoder
+            return build(returns, columns, self.dialect, self.name)
         if len(columns) != 1:
             raise ContractMismatchError(
                 f"{self.query.place}: {self.name} returns {len(columns)} columns for one value"
             )
         convert = value_decoder(returns, self.dialect)
-        return lambda row: row[0] if convert is None or row[0] is None else convert(row[0])
+
+        def one(row: Sequence[Any]) -> Any:
+            return row[0] if convert is None or row[0] is None else convert(row[0])
+
+        return (lambda rows: [one(row) for row in rows]) if self.shape == "rows" else one
 
     def _wrong_arguments(self, params: Mapping[str, Any]) -> ContractMismatchError:
         missing = sorted(self._names - params.keys())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..data import MORE_THAN_A_PAGE, STEP
-from ..measure import LIST_LIMIT, Operation
+from ..measure import DOCUMENTS_LIMIT, LIST_LIMIT, Operation
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,6 +46,6 @@ OPERATIONS = (
         "history.page_histories, 50",
         lambda data, count: data.workflows_with_histories(count),
         lambda db, w: db.history.page_histories(w, limit=50),
-        LIST_LIMIT,
+        DOCUMENTS_LIMIT,
     ),
 )

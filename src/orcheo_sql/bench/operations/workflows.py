@@ -8,7 +8,7 @@ from uuid import uuid4
 from orcheo_sql._filters import JsonFilter
 
 from ..data import PAYLOAD
-from ..measure import LIST_LIMIT, Operation
+from ..measure import DOCUMENTS_LIMIT, Operation
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -105,13 +105,13 @@ OPERATIONS = (
         "workflows.page_runs, 50",
         lambda data, count: data.workflows_with_runs(count),
         lambda db, w: db.workflows.page_runs(workflow_id=w, limit=50),
-        LIST_LIMIT,
+        DOCUMENTS_LIMIT,
     ),
     Operation(
         "workflows.page_runs, deep",
         deep_cursor,
         lambda db, c: db.workflows.page_runs(limit=50, cursor=c),
-        LIST_LIMIT,
+        DOCUMENTS_LIMIT,
     ),
     Operation(
         "workflows.page_runs, JSON filter",
