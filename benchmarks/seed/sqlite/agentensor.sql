@@ -39,7 +39,7 @@ SELECT
     c.config_version,
     c.id,
     '{"epoch":' || c.config_version || ',"accuracy":0.'
-    || CASE WHEN c.config_version = 1 + t.number * 7 % t.latest_version THEN 99 ELSE 50 + c.number * 7 % 47 END
+    || CASE WHEN c.config_version = 1 + t.number * 7 % t.latest_version THEN 991 ELSE 501 + c.number * 7 % 47 * 10 END
     || ',"samples":' || (100 + c.number % 900) || '}',
     '{"summary":{"ok":true},"seed":' || c.number || '}',
     'https://example.org/artifacts/' || c.id,

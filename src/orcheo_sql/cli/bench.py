@@ -45,8 +45,10 @@ def bench(
     less than 100 ms in 95 of 100 cases.
 
     It adds workflows, runs, histories, tokens and snapshots of its own to the configured database,
-    and deletes them when it is done, or is interrupted. It takes nothing that belongs to others.
-    What `pytest --benchmark-only` measures in a checkout, at any size of the database, is more.
+    and deletes them when it is done, or is interrupted; only the audit log of tokens keeps their
+    lines. It takes nothing that belongs to others.
+
+    In a checkout, `pytest --benchmark-only` measures more, at any size of the database.
     """
     from orcheo_sql.bench.session import chosen
 

@@ -117,6 +117,7 @@ OPERATIONS = (
         "workflows.page_runs, JSON filter",
         rare_filter,
         lambda db, f: db.workflows.page_runs(input_filter=f, limit=50),
+        walks=frozenset({"sqlite"}),
     ),
     Operation(
         "workflows.search_runs",
