@@ -45,6 +45,8 @@ class Operation:
     writes: bool = False
     walks: frozenset[str] = frozenset()
     """Dialects where it has no index to look in: what is rare takes longer the more there is."""
+    is_scattered: bool = False
+    """Its rows lie far apart: in a large database each is on a page of its own that was not read lately."""
     takes_from_others: bool = False
     """It works on whatever the database holds, so only on a database of its own."""
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import deque
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
@@ -59,6 +60,17 @@ GRACE_SECONDS = 1.0
 # And how long for the server to obey, before the line is cut.
 OBEY_SECONDS = 2.0
 MOST_WORKERS = 100
+
+
+class _Stack(deque[Connection]):
+    """Free connections, of which the one used last comes first.
+
+    The pool takes the one that has rested longest. Where a few would do, each of its backends is then met cold: its
+    statements are not prepared yet, its caches are empty.
+    """
+
+    def append(self, connection: Connection) -> None:
+        self.appendleft(connection)
 
 
 class PostgresEngine:
@@ -128,6 +140,8 @@ class PostgresEngine:
             # Of its workers, all but one may be busy connecting to a server that is down.
             num_workers=min(max_size, MOST_WORKERS) + 1,
         )
+        # There is no public way to say so.
+        self._pool._pool = _Stack()  # noqa: SLF001
 
     async def open(self) -> None:
         """Reach the server (trying again for a while), look at it, and open the pool.

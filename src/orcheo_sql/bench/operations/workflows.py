@@ -106,6 +106,7 @@ OPERATIONS = (
         lambda data, count: data.workflows_with_runs(count),
         lambda db, w: db.workflows.page_runs(workflow_id=w, limit=50),
         DOCUMENTS_LIMIT,
+        is_scattered=True,
     ),
     Operation(
         "workflows.page_runs, deep",
