@@ -25,7 +25,7 @@ logger = logging.getLogger("orcheo_sql")
 _PLACEHOLDER = re.compile(
     r"""(?P<quoted>'(?:''|[^'])*'|"(?:""|[^"])*")|(?P<cast>::)|:(?P<name>\w+)"""
 )
-_CUSTOM_PLAN = re.compile(r"^custom if (.+)$")
+_CUSTOM_PLAN = re.compile(r"custom(?:; GIN for (.+))?")
 
 
 class Rows(NamedTuple):
@@ -40,7 +40,7 @@ class CompiledQuery:
     """A query made ready for its driver: text, parameter order, encoder, decoder."""
 
     __slots__ = (
-        "_decode", "_encode", "_names", "custom_plan_if", "dialect", "name", "order", "query", "shape", "sql",
+        "_decode", "_encode", "_names", "dialect", "name", "order", "plans_anew", "query", "shape", "sql",
         "statements", "writes",
     )  # fmt: skip
 
@@ -61,10 +61,8 @@ class CompiledQuery:
             self.order = query.parameters
             self.statements = tuple(label + s for s in query.statements)
         self.sql = self.statements[0]
-        custom = _CUSTOM_PLAN.match(query.tags.get("Plan", ""))
-        self.custom_plan_if = (
-            frozenset(n.strip() for n in custom.group(1).split(",")) if custom else frozenset()
-        )
+        self.plans_anew = gin_parameters(query) is not None
+        """Whether PostgreSQL plans each call for its values, rather than once for all (tag ``Plan:``)."""
 
     @property
     def needs_columns(self) -> bool:
@@ -79,10 +77,6 @@ class CompiledQuery:
         if self.dialect == "sqlite":
             return {name: encode(value) for name, value in params.items()}
         return [encode(params[name]) for name in self.order]
-
-    def wants_custom_plan(self, params: Mapping[str, Any]) -> bool:
-        """Whether a parameter that changes the best plan is given (tag ``Plan: custom if …``)."""
-        return any(params[name] is not None for name in self.custom_plan_if)
 
     def result(self, rows: Rows) -> Any:
         """Decode what came back into what the query's operator promises."""
@@ -140,6 +134,14 @@ def _numbered(sql: str) -> tuple[str, tuple[str, ...]]:
         return f"${order.index(name) + 1}"
 
     return _PLACEHOLDER.sub(number, sql), tuple(order)
+
+
+def gin_parameters(query: Query) -> list[str] | None:
+    """Return the parameters for which the tag ``Plan:`` promises a GIN index; None when there is no such tag."""
+    found = _CUSTOM_PLAN.fullmatch(query.tags.get("Plan", ""))
+    if found is None:
+        return None
+    return [name.strip() for name in found[1].split(",")] if found[1] else []
 
 
 def compile_catalog(catalog: Catalog) -> dict[str, CompiledQuery]:

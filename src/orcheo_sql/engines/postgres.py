@@ -272,7 +272,7 @@ class PostgresEngine:
     async def execute(self, query: CompiledQuery, params: Mapping[str, Any]) -> Any:
         """Run one query in autocommit; a read that loses its connection is repeated until the pool timeout."""
         args = query.bind(params)
-        prepare = False if query.custom_plan_if and query.wants_custom_plan(params) else None
+        prepare = False if query.plans_anew else None
         started = begun = time.perf_counter()
         backoff: Backoff | None = None
         try:
