@@ -56,7 +56,7 @@ class Stage:
         else:
             self.dsn = postgres_dataset(scale, server)
             settings = postgres_settings(self.dsn)
-            settings |= {"postgres_pool_min_size": POOL, "postgres_pool_max_size": POOL}
+            settings |= {"postgres_pool_max_size": POOL}
             self.raws = [RawPsycopg(self.dsn, POOL)]
         self.data = SeededData(Database(**settings), scale)
         self.run(self._open())
@@ -69,6 +69,15 @@ class Stage:
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Run something in the event loop."""
         return self._runner.run(work)
+
+    def raws_of_many(self) -> Sequence[Raw]:
+        """Return raw drivers for many clients at once: a pool that has grown once is not that of one client any more."""
+        if self.dialect == "sqlite":
+            return self.raws
+        pool = RawPsycopg(self.dsn, POOL)
+        self.run(pool.open())
+        self.at_close(pool.close)
+        return [pool]
 
     def measured(self, operation: Operation) -> Measured:
         """Measure an operation beside the raw drivers, once."""

@@ -28,7 +28,10 @@ _results: dict[tuple[str, int], list[MixResult]] = {}
 def results(stage: Stage, clients: int) -> list[MixResult]:
     key = stage.dialect, clients
     if key not in _results:
-        mixes: list[Mix] = [OursMix(stage.data), *(RawMix(stage.data, raw) for raw in stage.raws)]
+        mixes: list[Mix] = [
+            OursMix(stage.data),
+            *(RawMix(stage.data, raw) for raw in stage.raws_of_many()),
+        ]
         _results[key] = stage.run(compare_mixes(mixes, clients=clients))
     return _results[key]
 

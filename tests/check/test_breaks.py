@@ -179,15 +179,15 @@ def test_a_list_that_sorts(tree: Tree, check: Checker, dialect: str) -> None:
 def test_a_filter_that_misses_its_gin_index(tree: Tree, check: Checker) -> None:
     tree.query(
         "postgres",
-        "run_lists",
-        "list_runs",
+        "run_filters",
+        "filter_runs",
         "i.input_payload::jsonb @>",
         "(i.input_payload::jsonb || '{}') @>",
     )
-    line = tree.line("postgres/queries/workflows/run_lists.sql", "-- Plan:")
+    line = tree.line("postgres/queries/workflows/run_filters.sql", "-- Plan:")
     found(
-        check("list_runs"),
-        sql(tree, "postgres", "run_lists"),
+        check("filter_runs"),
+        sql(tree, "postgres", "run_filters"),
         line,
         "its plan uses no GIN index with input_contains",
     )

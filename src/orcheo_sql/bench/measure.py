@@ -42,6 +42,8 @@ class Operation:
     call: Callable[[Database, Any], Awaitable[Any]]
     limit: Mapping[str, float] | None = field(default_factory=lambda: SINGLE_LIMIT)
     """The largest ratio to the raw call that is fine, by dialect; None to only report it."""
+    raw_call: Callable[[Database, Any], Awaitable[Any]] | None = None
+    """A call whose statement is the limit, where the first one that `call` sends is not."""
     writes: bool = False
     walks: frozenset[str] = frozenset()
     """Dialects where it has no index to look in: what is rare takes longer the more there is."""
@@ -120,12 +122,13 @@ async def _measure_once(
     operation: Operation, data: Data, raws: Sequence[Raw], calls: int
 ) -> Measured:
     database, shadow = data.db, Shadow(data.db)
+    raw_call = operation.raw_call or operation.call
     each = calls + WARM_UP
     prepared = list(await operation.prepare(data, each * (1 + len(raws))))
     ours = prepared[:each]
     captured = [
         [
-            await shadow.first_call(lambda db, one=one: operation.call(db, one))  # type: ignore[misc]
+            await shadow.first_call(lambda db, one=one: raw_call(db, one))  # type: ignore[misc]
             for one in prepared[each * (n + 1) : each * (n + 2)]
         ]
         for n in range(len(raws))

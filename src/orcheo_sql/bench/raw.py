@@ -53,7 +53,7 @@ class RawPsycopg:
         self._pool: psycopg_pool.AsyncConnectionPool[psycopg.AsyncConnection[Any]]
         self._pool = psycopg_pool.AsyncConnectionPool(
             dsn,
-            min_size=size,
+            min_size=1,  # one client then meets one backend that is warm
             max_size=size,
             open=False,
             kwargs={"autocommit": True, "prepare_threshold": PREPARE_AFTER if prepares else None},

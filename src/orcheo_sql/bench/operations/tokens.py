@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from orcheo_sql.rules.tokens import identifier_of
+
 from ..measure import Operation
 
 if TYPE_CHECKING:
@@ -20,8 +22,11 @@ async def one_token(data: Data, count: int) -> Sequence[str]:
 
 
 OPERATIONS = (
-    # Compared with the query alone: a token that was verified before is looked up, and no more.
+    # A token that was verified before is looked up, and no more.
     Operation(
-        "tokens.authenticate", one_token, lambda db, t: db.token_manager.authenticate(t), None
+        "tokens.authenticate",
+        one_token,
+        lambda db, t: db.token_manager.authenticate(t),
+        raw_call=lambda db, t: db.tokens.find_by_id(str(identifier_of(t))),
     ),
 )
