@@ -19,9 +19,6 @@ if TYPE_CHECKING:
 
     from orcheo_sql.bench.measure import Operation
 
-FLAT = 1.5
-SCATTERED = 2.5
-"""For what looks at fifty pages that nobody has read lately (docs/performance.md)."""
 READS = [operation for operation in OPERATIONS if not operation.writes]
 
 
@@ -103,9 +100,10 @@ def test_growth(
     benchmark.extra_info["p50 by scale"] = {each.name: each.p50 for each in found}
     misses = []
     walks = dialect in operation.walks
-    limit = SCATTERED if operation.is_scattered else FLAT
-    if not walks and growth > limit:
-        misses.append(f"takes {growth:.2f} x as long with {largest.name}, {limit:g} x are fine")
+    if not walks and growth > operation.growth:
+        misses.append(
+            f"takes {growth:.2f} x as long with {largest.name}, {operation.growth:g} x are fine"
+        )
     if not walks and largest.p95 > SIMPLE_P95_SECONDS:
         misses.append(f"p95 is {largest.p95 * 1000:.0f} ms with {largest.name}, 100 ms are fine")
     verdicts.note(

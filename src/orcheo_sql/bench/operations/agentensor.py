@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from orcheo_sql._filters import JsonFilter
 
 from ..data import CONFIG
-from ..measure import LIST_LIMIT, Operation
+from ..measure import LIST_LIMIT, SCATTERED, Operation
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,11 +40,13 @@ OPERATIONS = (
         lambda data, count: data.trained_workflows(count),
         lambda db, w: db.agentensor.page_checkpoints(w, limit=50),
         LIST_LIMIT,
+        growth=SCATTERED,
     ),
     Operation(
         "agentensor.page_checkpoints, JSON filter",
         lambda data, count: data.trained_workflows(count),
         lambda db, w: db.agentensor.page_checkpoints(w, metrics_filter=ACCURATE, limit=50),
         LIST_LIMIT,
+        growth=SCATTERED,
     ),
 )

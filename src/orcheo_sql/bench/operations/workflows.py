@@ -8,7 +8,7 @@ from uuid import uuid4
 from orcheo_sql._filters import JsonFilter
 
 from ..data import PAYLOAD
-from ..measure import DOCUMENTS_LIMIT, Operation
+from ..measure import DOCUMENTS_LIMIT, SCATTERED, Operation
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from ..data import Data
 
 DEEPEST_PAGES = 200
+REPLANNED = 5.0
+"""From some size on PostgreSQL plans each search for its words, which takes longer than to find a rare one."""
 
 
 async def one_version(data: Data, count: int) -> Sequence[WorkflowVersion]:
@@ -77,6 +79,7 @@ OPERATIONS = (
         "workflows.get_run",
         lambda data, count: data.runs(count),
         lambda db, r: db.workflows.get_run(r),
+        growth=SCATTERED,
     ),
     Operation(
         "workflows.create_run",
@@ -106,7 +109,7 @@ OPERATIONS = (
         lambda data, count: data.workflows_with_runs(count),
         lambda db, w: db.workflows.page_runs(workflow_id=w, limit=50),
         DOCUMENTS_LIMIT,
-        is_scattered=True,
+        growth=SCATTERED,
     ),
     Operation(
         "workflows.page_runs, deep",
@@ -124,5 +127,6 @@ OPERATIONS = (
         "workflows.search_runs",
         rare_word,
         lambda db, word: db.workflows.search_runs(word, limit=50),
+        growth=REPLANNED,
     ),
 )
