@@ -334,3 +334,32 @@ async def gone(task: asyncio.Task[Any]) -> bool:
     except asyncio.CancelledError:
         return True
     return False
+
+
+async def test_each_waits_as_long_as_it_may(tmp_path: Path) -> None:
+    """Those who come later are not sent away with those who came first."""
+    async with Database(
+        database_path=tmp_path / "orcheo.sqlite", sqlite_busy_timeout_seconds=1.0
+    ) as db:
+
+        async def write(name: str, delay: float) -> str:
+            await asyncio.sleep(delay)
+            try:
+                await create(db, name)
+            except DatabaseBusyError:
+                return "refused"
+            return "written"
+
+        async def hold(seconds: float) -> None:
+            async with db.transaction() as unit:
+                await create(unit, "unit")
+                await asyncio.sleep(seconds)
+
+        holder = asyncio.create_task(hold(1.3))
+        await asyncio.sleep(0.1)
+        assert await asyncio.gather(write("early", 0.0), write("late", 0.7)) == [
+            "refused",
+            "written",
+        ]
+        await holder
+        assert await names(db) == {"unit", "late"}

@@ -103,7 +103,11 @@ async def seeded(seeded_settings: Settings) -> AsyncIterator[Database]:
 def raw_rows(settings: Settings, table: str) -> list[str]:
     """Return the rows of a table as the database has them."""
     if "postgres_dsn" in settings:
-        query = sql.SQL("SELECT t::text FROM {} AS t ORDER BY 1").format(sql.Identifier(table))
+        # The sequence of this table goes on after the rows of other tests.
+        row = "(to_jsonb(t) - 'id')" if table == "service_token_audit" else "t"
+        query = sql.SQL(f"SELECT {row}::text FROM {{}} AS t ORDER BY 1").format(
+            sql.Identifier(table)
+        )
         with psycopg.connect(settings["postgres_dsn"]) as connection:
             return [row for (row,) in connection.execute(query)]
     with closing(sqlite3.connect(settings["database_path"])) as raw:

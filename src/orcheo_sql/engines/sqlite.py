@@ -154,7 +154,19 @@ class SqliteEngine:
 
     def _new_group(self) -> WriteGroup:
         lane = self._writing
-        return WriteGroup(partial(self._take, lane), lane.give)
+        return WriteGroup(self._take_writer, lane.give, self._no_writer, self._busy_timeout)
+
+    async def _take_writer(self, seconds: float) -> Connection:
+        self._check_loop(asyncio.get_running_loop())
+        return self._writing.take() or await self._writing.wait(seconds)
+
+    def _no_writer(self) -> DatabaseBusyError:
+        self._timeouts += 1
+        return DatabaseBusyError(
+            f"a unit of work of this process did not end within {self._busy_timeout:g} s ({self.location}); keep units "
+            "of work short, and free of waiting for other writers",
+            dialect="sqlite",
+        )
 
     @property
     def _is_busy(self) -> bool:
@@ -221,16 +233,12 @@ class SqliteEngine:
         try:
             return await lane.wait(self._busy_timeout)
         except TimeoutError:
+            if not reading:
+                raise self._no_writer() from None
             self._timeouts += 1
-            waited = f"within {self._busy_timeout:g} s"
-            if reading:
-                raise PoolTimeoutError(
-                    f"no connection for reading became free {waited} ({self.location}); raise ORCHEO_SQLITE_READERS",
-                    dialect="sqlite",
-                ) from None
-            raise DatabaseBusyError(
-                f"a unit of work of this process did not end {waited} ({self.location}); keep units of work short, "
-                "and free of waiting for other writers",
+            raise PoolTimeoutError(
+                f"no connection for reading became free within {self._busy_timeout:g} s ({self.location}); raise "
+                "ORCHEO_SQLITE_READERS",
                 dialect="sqlite",
             ) from None
 

@@ -136,11 +136,14 @@ class Connection(aiosqlite.Connection):
             if not idle.done():
                 self.interrupt_now()
 
-    def patiently(self, raw: sqlite3.Connection, step: Callable[[], T]) -> T:
+    def patiently(
+        self, raw: sqlite3.Connection, step: Callable[[], T], patience: float | None = None
+    ) -> T:
         """Run a step in the thread; while another process holds the lock it needs, wait and run it again.
 
-        The time limit of the statement does not count while it waits.
+        The time limit of the statement does not count while it waits: as long as the busy timeout, or `patience`.
         """
+        patience = self._busy_timeout if patience is None else patience
         deadline = 0.0
         while True:
             try:
@@ -149,7 +152,7 @@ class Connection(aiosqlite.Connection):
                 if not is_busy(error) or self._stopping:
                     raise
                 now = time.monotonic()
-                deadline = deadline or now + self._busy_timeout - LOCK_SLICE_SECONDS
+                deadline = deadline or now + patience - LOCK_SLICE_SECONDS
                 if now > deadline:
                     raise
                 if self._is_limited:

@@ -17,7 +17,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from .._errors import DatabaseBusyError, DatabaseClosedError
-from .sqlite_connection import refusal, roll_back, run_atomically
+from .sqlite_connection import LOCK_SLICE_SECONDS, refusal, roll_back, run_atomically
 from .waiting import finish
 
 if TYPE_CHECKING:
@@ -65,11 +65,24 @@ class WriteGroup:
     """Writes that wait, and the task that sees to them."""
 
     def __init__(
-        self, take: Callable[[], Awaitable[Connection]], give: Callable[[Connection], None]
+        self,
+        take: Callable[[float], Awaitable[Connection]],
+        give: Callable[[Connection], None],
+        refusal: Callable[[], DatabaseBusyError],
+        patience: float,
     ):
-        """Serve writes with a connection from `take`, which waits in line with units of work, until `give`."""
+        """Serve writes with one connection at a time.
+
+        Args:
+            take: waits for a connection, in line with units of work, for some seconds; TimeoutError when it gets none.
+            give: gives the connection back.
+            refusal: makes the error for a write that has got none in time.
+            patience: how many seconds a write waits.
+        """
         self._take = take
         self._give = give
+        self._refusal = refusal
+        self._patience = patience
         self._waiting: deque[Write] = deque()
         # Between the event loop, which takes back what nobody waits for, and the thread, which takes what it carries out.
         self._lock = threading.Lock()
@@ -83,7 +96,7 @@ class WriteGroup:
     @property
     def waiting(self) -> int:
         """How many wait, beside the one that stands in line for all."""
-        return max(0, len(self._waiting) - self._in_line)
+        return len(self._waiting) - self._in_line
 
     async def run(self, write: Write) -> None:
         """Wait until a write is done.
@@ -122,25 +135,34 @@ class WriteGroup:
         """Carry out what waits, until nothing does."""
         try:
             while self._waiting:
-                since = time.perf_counter()
+                self._in_line = True
                 try:
-                    self._in_line = True
-                    connection = await self._take()
+                    connection = await self._take(self._time_left())
+                except TimeoutError:
+                    self._refuse_impatient(None)
+                    continue
+                finally:
                     self._in_line = False
-                    try:
-                        since = time.perf_counter()
+                try:
+                    if self._waiting:
                         await self._carry_out(connection)
-                    finally:
-                        self._give(connection)
                 except DatabaseBusyError as error:
-                    self._refuse(error, since)
+                    self._refuse_impatient(error)
+                finally:
+                    self._give(connection)
         except BaseException as error:
-            self._refuse(error if isinstance(error, Exception) else _ENDED, None)
+            failure = error if isinstance(error, Exception) else _ENDED
+            self._refuse(lambda: failure, 0.0)
             if not isinstance(error, Exception):
                 raise
         finally:
-            self._in_line = False
             self._task = None
+
+    def _time_left(self) -> float:
+        """Return how long the write that has waited longest goes on waiting."""
+        with self._lock:
+            since = self._waiting[0].started if self._waiting else time.perf_counter()
+        return max(since + self._patience - time.perf_counter(), 0.001)
 
     async def _carry_out(self, connection: Connection) -> None:
         """Carry out what waits now, in one transaction if it can be."""
@@ -148,7 +170,9 @@ class WriteGroup:
         self._begins = connection
         self._round = asyncio.get_running_loop().create_future()
         try:
-            await connection.run("BEGIN IMMEDIATE", self._together, connection, claimed)
+            await connection.run(
+                "BEGIN IMMEDIATE", self._together, connection, self._time_left(), claimed
+            )
         finally:
             self._begins = None
             self._round.set_result(None)
@@ -156,21 +180,32 @@ class WriteGroup:
                 if not write.done.done():
                     write.done.set_result(None)
 
-    def _refuse(self, error: Exception, since: float | None) -> None:
-        """Tell those that have waited since a time, or all, why they wait in vain."""
+    def _refuse_impatient(self, error: DatabaseBusyError | None) -> None:
+        """Send those away who have waited for long enough."""
+        self._refuse(
+            self._refusal if error is None else lambda: error, self._patience - LOCK_SLICE_SECONDS
+        )
+
+    def _refuse(self, error: Callable[[], Exception], age: float) -> None:
+        """Send those away who have waited for some seconds."""
+        since = time.perf_counter() - age
         with self._lock:
-            refused = [w for w in self._waiting if since is None or w.started <= since]
+            refused = [write for write in self._waiting if write.started <= since]
             for write in refused:
                 self._waiting.remove(write)
         for write in refused:
             if not write.done.done():
-                write.done.set_exception(error)
+                write.done.set_exception(error())
 
     def _together(
-        self, raw: sqlite3.Connection, connection: Connection, claimed: list[Write]
+        self,
+        raw: sqlite3.Connection,
+        connection: Connection,
+        patience: float,
+        claimed: list[Write],
     ) -> None:
         """Carry out what waits once the lock is ours; in the connection's thread."""
-        connection.patiently(raw, partial(raw.execute, "BEGIN IMMEDIATE"))
+        connection.patiently(raw, partial(raw.execute, "BEGIN IMMEDIATE"), patience)
         claimed.extend(self._claim())
         failed: Write | None = None
         for write in claimed:
