@@ -357,7 +357,7 @@ async def test_each_waits_as_long_as_it_may(tmp_path: Path) -> None:
 
         holder = asyncio.create_task(hold(1.3))
         await asyncio.sleep(0.1)
-        assert await asyncio.gather(write("early", 0.0), write("late", 0.7)) == [
+        assert [*await asyncio.gather(write("early", 0.0), write("late", 0.7))] == [
             "refused",
             "written",
         ]
