@@ -33,16 +33,17 @@ def stage(
     request: pytest.FixtureRequest,
     runner: asyncio.Runner,
     tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[Callable[[str], Stage]]:
+) -> Iterator[Callable[..., Stage]]:
     """Return what sets the stage for a dialect, once."""
-    stages: dict[str, Stage] = {}
+    stages: dict[tuple[str, str], Stage] = {}
 
-    def of(dialect: str) -> Stage:
-        if dialect not in stages:
+    def of(dialect: str, purpose: str = "operations") -> Stage:
+        """Return the stage for a purpose: what writes much has a data set of its own."""
+        if (dialect, purpose) not in stages:
             server: ScratchPostgres | None = None
             if dialect == "postgres":
                 server = request.getfixturevalue("postgres_server")
-            stages[dialect] = Stage(
+            stages[dialect, purpose] = Stage(
                 runner,
                 dialect,
                 scale=request.config.getoption("--scale"),
@@ -50,7 +51,7 @@ def stage(
                 folder=tmp_path_factory.mktemp(dialect),
                 server=server,
             )
-        return stages[dialect]
+        return stages[dialect, purpose]
 
     yield of
     for one in stages.values():

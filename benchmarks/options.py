@@ -3,22 +3,38 @@
 from __future__ import annotations
 
 import os
+from argparse import ArgumentTypeError
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import pytest
+
+
+def _number(least: int) -> Callable[[str], int]:
+    def number(text: str) -> int:
+        if not text.isdecimal() or int(text) < least:
+            raise ArgumentTypeError(f"{text!r} is not a number from {least} on")
+        return int(text)
+
+    return number
+
+
+def _scales(text: str) -> list[int]:
+    return sorted(_number(200)(part) for part in text.split(","))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("orcheo-sql benchmarks")
     group.addoption(
-        "--scale", type=int, default=1000, metavar="RUNS",
+        "--scale", type=_number(200), default=1000, metavar="RUNS",
         help="Workflow runs in the data set; all else in proportion (default 1000). It is cached.",
     )  # fmt: skip
     group.addoption(
         "--samples",
-        type=int,
+        type=_number(10),
         default=200,
         metavar="N",
         help="Calls of each operation (default 200).",
@@ -28,7 +44,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     group.addoption(
         "--growth",
-        default="",
+        type=_scales,
+        default=[],
         metavar="SCALES",
         help="Compare reads at these scales, such as 1000,100000,1000000.",
     )

@@ -96,6 +96,10 @@ class Stage:
         self.run(self._close())
         if self._server is not None:
             self._server.drop_database(self.dsn)
+        else:
+            # pytest keeps its folders for a while, and this may be gigabytes.
+            for file in self.path.parent.glob(f"{self.path.name}*"):
+                file.unlink()
 
     async def _close(self) -> None:
         for close in self._closing:
@@ -112,9 +116,9 @@ class Verdicts:
     gate: bool
     rows: list[tuple[str, str, str]] = field(default_factory=list)
 
-    def note(self, name: str, figures: str, misses: Sequence[str]) -> None:
+    def note(self, name: str, figures: str, misses: Sequence[str], remark: str = "") -> None:
         """Keep one line of the closing table; fail the test when something is missed."""
-        self.rows.append((name, figures, "; ".join(misses) or "ok"))
+        self.rows.append((name, figures, "; ".join(misses) or remark or "ok"))
         if misses and self.gate:
             pytest.fail(f"{name} {'; '.join(misses)}", pytrace=False)
 

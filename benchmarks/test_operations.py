@@ -33,7 +33,7 @@ CASES = [
 
 @pytest.mark.parametrize(("dialect", "operation", "number"), CASES)
 def test_operation(
-    stage: Callable[[str], Stage],
+    stage: Callable[..., Stage],
     verdicts: Verdicts,
     benchmark: Any,
     dialect: str,
@@ -52,4 +52,5 @@ def test_operation(
         f"p50 {samples.p50 * 1000:.2f} ms, p95 {samples.p95 * 1000:.2f} ms, "
         f"{measured.ratio:.2f} x raw{limit}",
         measured.misses(),
+        measured.remark,
     )

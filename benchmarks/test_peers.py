@@ -10,7 +10,7 @@ from benchmarks.stage import POOL, replay, replay_timer
 
 from orcheo_sql.bench.data import PAYLOAD, STEP
 from orcheo_sql.bench.measure import Samples, in_turns
-from orcheo_sql.bench.mix import WRITES, run_mix
+from orcheo_sql.bench.mix import WRITES, Mix, OursMix, compare_mixes
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -36,14 +36,15 @@ _mixes: dict[str, list[MixResult]] = {}
 
 
 def peers(stage: Stage) -> list[Peer]:
-    if stage.dialect not in _peers:
+    key = f"{stage.dialect} {id(stage)}"
+    if key not in _peers:
         place = stage.path if stage.dialect == "sqlite" else stage.dsn
         made = [make(place, POOL) for make in peers_of(cast("Dialect", stage.dialect)).values()]
         for peer in made:
             stage.run(peer.open())
             stage.at_close(peer.close)
-        _peers[stage.dialect] = made
-    return _peers[stage.dialect]
+        _peers[key] = made
+    return _peers[key]
 
 
 async def runs_in(data: Data, status: str, count: int) -> list[Any]:
@@ -144,7 +145,7 @@ async def compare(
     ],
 )
 def test_operation(
-    stage: Callable[[str], Stage],
+    stage: Callable[..., Stage],
     verdicts: Verdicts,
     benchmark: Any,
     dialect: str,
@@ -206,20 +207,31 @@ class PeerMix:
             marks=pytest.mark.benchmark(group=f"{dialect}: write mix, peers", timer=replay_timer),
         )
         for dialect, names in NAMES.items()
-        for number, who in enumerate(names[1:])
+        for number, who in enumerate(names)
     ],
 )
 def test_mix(
-    stage: Callable[[str], Stage], verdicts: Verdicts, benchmark: Any, dialect: str, number: int
+    stage: Callable[..., Stage], verdicts: Verdicts, benchmark: Any, dialect: str, number: int
 ) -> None:
-    where = stage(dialect)
-    peer = peers(where)[number]
-    result = where.run(run_mix(PeerMix(where.data, peer), clients=CLIENTS, rounds=1))
-    assert result.errors == 0
+    where = stage(dialect, "mix of peers")
+    if dialect not in _mixes:
+        mixes: list[Mix] = [OursMix(where.data), *(PeerMix(where.data, p) for p in peers(where))]
+        _mixes[dialect] = where.run(compare_mixes(mixes, clients=CLIENTS))
+    found = _mixes[dialect]
+    result = found[number]
+    assert not result.errors
     replay(benchmark, result.writes)
     benchmark.extra_info["writes_per_second"] = result.per_second
+    if number:
+        return
+    ours = result.per_second
     verdicts.note(
-        f"{dialect}: write mix of {CLIENTS} clients through {peer.name}",
-        f"{result.per_second:,.0f} writes/s; p95 {result.writes.p95 * 1000:.0f} ms",
-        [],
+        f"{dialect}: write mix of {CLIENTS} clients beside peers",
+        f"{ours:,.0f} writes/s; "
+        + ", ".join(f"{each.name} {each.per_second:,.0f}" for each in found[1:]),
+        [
+            f"is behind {each.name}"
+            for each in found[1:]
+            if behind(each.name, ours, each.per_second)
+        ],
     )

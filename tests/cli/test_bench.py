@@ -17,6 +17,8 @@ from orcheo_sql.bench.data import Data
 from orcheo_sql.bench.operations import OPERATIONS
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.cli.conftest import Cli
 
 TABLES = (
@@ -121,3 +123,49 @@ def test_a_database_in_memory_has_nobody_beside(cli: Cli, monkeypatch: pytest.Mo
     [row] = found.json["operations"]
     assert row["ratio"] is None
     assert [mix["through"] for mix in found.json["write_mix"]] == ["orcheo-sql"]
+
+
+def test_a_mix_that_fails_is_a_miss(
+    cli: Cli, configured: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepare(configured, store_something)
+
+    async def broken(*_: Any) -> None:
+        raise ValueError("out of order")
+
+    monkeypatch.setattr("orcheo_sql.bench.mix.OursMix.round", broken)
+    found = cli("bench", "--samples", "10", "--clients", "2", "--only", "get_run", "--gate")
+    assert found.status == 1
+    assert "out of order" in found.out
+
+
+def test_what_does_not_exist_is_not_made(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("ORCHEO_DATABASE_PATH", str(tmp_path / "new" / "orcheo.sqlite"))
+    found = cli("bench", "--samples", "10")
+    assert found.status == 3
+    assert "orcheo-sql migrate up" in found.err
+    assert not (tmp_path / "new").exists()
+
+
+def test_what_a_killed_one_left_is_deleted(cli: Cli, configured: dict[str, Any]) -> None:
+    prepare(configured, store_something)
+    assert cli("bench", "--clean").out.startswith("Deleted 6")
+    assert cli("bench", "--clean", "--json").json == {"deleted": 0}
+    assert not any(counts(configured).values())
+
+
+def test_being_told_to_end_is_being_interrupted(
+    cli: Cli, configured: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepare(configured, store_something)
+    before = counts(configured)
+
+    async def ended(*_: Any, **__: Any) -> None:
+        signal.raise_signal(signal.SIGTERM)
+        await asyncio.sleep(60)
+
+    monkeypatch.setattr("orcheo_sql.bench.measure.in_turns", ended)
+    assert cli("bench", "--samples", "10", "--only", "workflows.get_run").status == 143
+    assert counts(configured) == before

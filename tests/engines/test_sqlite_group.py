@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import sqlite3
 import subprocess
 import sys
@@ -22,7 +23,7 @@ from orcheo_sql import (
     Subsystem,
     WorkflowHandleConflictError,
 )
-from orcheo_sql.engines.sqlite_group import MOST_TOGETHER
+from orcheo_sql.engines.sqlite_group import MOST_TOGETHER, Write
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -363,3 +364,140 @@ async def test_each_waits_as_long_as_it_may(tmp_path: Path) -> None:
         ]
         await holder
         assert await names(db) == {"unit", "late"}
+
+
+FAREWELL = """
+import asyncio, sys
+from orcheo_sql import Database
+
+async def create(db, name):
+    await db.workflows.create_workflow(
+        name=name, slug=None, description=None, tags=None, draft_access="personal", actor="ada"
+    )
+
+async def write(db, n):
+    try:
+        while True:
+            await create(db, "busy")
+    finally:
+        await create(db, f"farewell {n}")
+        print("said")
+
+async def main():
+    db = await Database(database_path=sys.argv[1]).open()
+    tasks = [asyncio.create_task(write(db, n)) for n in range(20)]
+    await asyncio.sleep(0.05)
+
+asyncio.run(main())
+"""
+
+
+def test_a_program_that_ends_can_still_write(tmp_path: Path) -> None:
+    """When all tasks are cancelled, no task that others depend on may be among them."""
+    done = subprocess.run(
+        [sys.executable, "-c", FAREWELL, str(tmp_path / "o.sqlite")],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.stdout.count("said") == 20, done.stderr
+
+
+async def test_cancelling_everything_stops_nobody_who_comes_later(db: Database) -> None:
+    for pauses in range(4):
+        tasks = [asyncio.create_task(create(db, f"{pauses} {n}")) for n in range(5)]
+        for _ in range(pauses):
+            await asyncio.sleep(0)
+        for task in asyncio.all_tasks() - {asyncio.current_task()}:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        async with asyncio.timeout(10):
+            await asyncio.gather(*(create(db, f"after {pauses} {n}") for n in range(5)))
+    assert {f"after {p} {n}" for p in range(4) for n in range(5)} <= await names(db)
+
+
+SLOW = (
+    "-- name: delete_histories()!\n-- Take long.\nDELETE FROM run_history WHERE (\n"
+    "    WITH RECURSIVE n (i) AS (\n        SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {rows}\n    )\n"
+    "    SELECT max(i) FROM n\n) > 0;\n"
+)
+
+
+async def test_closing_ends_what_has_not_begun(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("orcheo_sql.engines.sqlite.CLOSE_SECONDS", 0.2)
+    db = await Database(
+        database_path=tmp_path / "o.sqlite",
+        sql_override_dir=overridden(tmp_path, "history", SLOW.format(rows=2_000_000_000)),
+    ).open()
+    await db.history.start_run(workflow_id="w", execution_id="e")
+    tasks: list[asyncio.Task[Any]] = [asyncio.create_task(db.history.clear()) for _ in range(5)]
+    tasks += [asyncio.create_task(create(db, f"w{n}")) for n in range(5)]
+    await asyncio.sleep(0.2)
+    async with asyncio.timeout(20):
+        await db.close()
+        outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+    assert all(isinstance(o, StoreError | DatabaseClosedError) for o in outcomes)
+
+
+async def test_innocents_wait_for_other_processes_as_ever(tmp_path: Path) -> None:
+    """Also after one in their group was ended for taking too long."""
+    async with Database(
+        database_path=tmp_path / "o.sqlite",
+        statement_timeout_seconds=0.3,
+        sql_override_dir=overridden(tmp_path, "history", SLOW.format(rows=1_000_000_000)),
+    ) as db:
+        await db.history.start_run(workflow_id="w", execution_id="e")
+        tasks: list[asyncio.Task[Any]] = [asyncio.create_task(create(db, "w0"))]
+        tasks.append(asyncio.create_task(db.history.clear()))
+        tasks += [asyncio.create_task(create(db, f"w{n}")) for n in range(1, 10)]
+        await asyncio.sleep(0.2)
+        holder = await asyncio.to_thread(hold, tmp_path / "o.sqlite")
+        await asyncio.sleep(0.5)
+        release(holder)
+        outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+        assert [type(o) for o in outcomes if isinstance(o, BaseException)] == [
+            StatementTimeoutError
+        ]
+        assert await names(db) == {f"w{n}" for n in range(10)}
+
+
+async def test_a_text_that_can_not_be_read_is_nobody_elses_trouble(db: Database) -> None:
+    broken = await create(db, "broken")
+    await writer_of(db).submit(
+        lambda raw: raw.execute(
+            "UPDATE workflows SET description = CAST(X'ff' AS TEXT) WHERE id = ?", [str(broken.id)]
+        )
+    )
+    outcomes = await asyncio.gather(
+        *(create(db, f"w{n}") for n in range(5)),
+        db.workflows.publish_workflow(broken.id, require_login=True, actor="ada"),
+        *(create(db, f"w{n}") for n in range(5, 10)),
+        return_exceptions=True,
+    )
+    assert [n for n, o in enumerate(outcomes) if isinstance(o, BaseException)] == [5]
+    # While the error is alive, and with it all that it refers to:
+    assert await create(db, "next")
+    with closing(sqlite3.connect(str(db.settings.database_path))) as raw:
+        [(published,)] = raw.execute("SELECT is_public FROM workflows WHERE name = 'broken'")
+    assert not published, "its caller was told that it failed"
+
+
+async def test_what_was_written_together_is_not_kept_in_memory(db: Database) -> None:
+    version = await db.workflows.create_version(
+        (await create(db)).id, graph={}, metadata={}, notes=None, created_by="ada"
+    )
+    await asyncio.gather(
+        *(
+            db.workflows.create_run(
+                version.workflow_id,
+                workflow_version_id=version.id,
+                triggered_by="m",
+                input_payload={"text": "x" * 100_000},
+            )
+            for _ in range(50)
+        )
+    )
+    gc.collect()
+    assert not [each for each in gc.get_objects() if isinstance(each, Write)]

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
 
 from orcheo_sql import Database
 from orcheo_sql.bench.capture import Shadow
-from orcheo_sql.bench.data import Data
+from orcheo_sql.bench.data import TAG, Data
 from orcheo_sql.bench.measure import Measured, Operation, Samples, in_turns, measure
-from orcheo_sql.bench.mix import OursMix, run_mix
+from orcheo_sql.bench.mix import OursMix, compare_mixes, run_mix
 
 
 async def nothing(*_: Any) -> Any:
@@ -82,11 +83,64 @@ async def test_a_miss_is_measured_again(db: Database, monkeypatch: pytest.Monkey
 async def test_the_write_mix_writes_what_it_says(db: Database) -> None:
     data = Data(db)
     result = await run_mix(OursMix(data), clients=4, rounds=2)
-    assert (result.errors, len(result.writes.seconds)) == (0, 8 * 13)
+    assert not result.errors
+    assert len(result.writes.seconds) == 8 * 13
     assert 0 < result.fairness <= 1
     assert (await db.workflows.count_runs_by_status()).succeeded == 8
     histories = await db.history.list_histories(str(data._workflows[-1]), include_steps=True)
     assert [len(h.steps) for h in histories] == [10] * 8
     await data.clean_up()
     assert (await db.workflows.count_runs_by_status()).total == 0
+    assert await db.workflows.list_workflows(include_archived=True) == []
+
+
+async def test_errors_of_the_mix_are_told(db: Database) -> None:
+    class Broken(OursMix):
+        async def round(self, given: Any, write: Any) -> None:
+            raise ValueError("out of order")
+
+    ours, raw = await compare_mixes([Broken(Data(db)), OursMix(Data(db))], clients=3, blocks=2)
+    assert len(ours.errors) == 12
+    assert ours.misses(raw)[-1] == "12 errors, the first: ValueError: out of order"
+    assert raw.misses(None) == []
+
+
+async def test_what_was_left_is_found_and_deleted(db: Database) -> None:
+    other = await db.workflows.create_workflow(
+        name="Bench",
+        slug=None,
+        description="Mine",
+        tags=[TAG],
+        draft_access="personal",
+        actor="ada",
+    )
+    killed = Data(db)
+    await killed.new_run(await killed.new_version())
+    await killed.new_token()
+    await killed.snapshots(1)
+    later = Data(db)
+    assert await later.find_left_over() == 62
+    await later.clean_up()
+    assert [w.id for w in await db.workflows.list_workflows(include_archived=True)] == [other.id]
+    assert await db.tokens.list_all() == []
+    assert await db.snapshots.list_all_runs() == []
+
+
+async def test_a_workflow_whose_maker_was_cancelled_is_not_forgotten(db: Database) -> None:
+    for pauses in range(30):
+        data = Data(db)
+        task = asyncio.create_task(data.new_workflow())
+        await asyncio.sleep(pauses / 10_000)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await data.clean_up()
+    assert await db.workflows.list_workflows(include_archived=True) == []
+
+
+async def test_what_somebody_else_has_deleted_stops_nothing(db: Database) -> None:
+    data = Data(db)
+    made = [await data.new_workflow() for _ in range(3)]
+    await db.workflows.archive_workflow(made[1].id, actor="ada")
+    await db.workflows.delete_workflow(made[1].id)
+    await data.clean_up()
     assert await db.workflows.list_workflows(include_archived=True) == []

@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import datetime as dt
 import enum
-from typing import Any
+import sqlite3
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.fixtures.databases import postgres_settings
 
-from orcheo_sql import DecodeError
+from orcheo_sql import Database, DecodeError
+from orcheo_sql.bench.data import Data
 from orcheo_sql.codecs import rows as codec
+
+if TYPE_CHECKING:
+    from orcheo_sql.check.scratch_postgres import ScratchPostgres
 
 
 class Colour(enum.StrEnum):
@@ -101,6 +108,10 @@ def test_no_row_is_decoded_for_itself(monkeypatch: pytest.MonkeyPatch) -> None:
         ("document", ["{"]),
         ("document", ['{"a": [{}', "{}]}"]),
         ("document", ["{},{}", ""]),
+        ("document", ['{"x": 1},{"y": 2}', '{"x": 1', '"y": 2}']),
+        ("document", ["{}],[{}", '{"a":"x', 'y"}']),
+        ("document", ["{}],\n[{}", '{"a":"x', 'y"}']),
+        ("document", ["{}],\n[{}", '{"a": [1', "2]}"]),
         ("maybe", ["{}, null"]),
         ("parts", ['[{"n": "x"}]']),
     ],
@@ -118,3 +129,67 @@ def test_values_are_not_in_the_message() -> None:
         decode([good(document='{"secret": "hunter2"') for _ in range(6)])
     assert "hunter2" not in str(caught.value)
     assert caught.value.__cause__ is None
+
+
+async def test_no_row_is_given_what_is_anothers(settings_of: dict[str, Any]) -> None:
+    """In a damaged database one value may look like two, and two like one."""
+    if "database_path" not in settings_of:
+        pytest.skip("PostgreSQL takes no text that is not JSON")
+    async with Database(**settings_of) as db:
+        data = Data(db)
+        version = await data.new_version()
+        runs = [(await data.new_run(version, {"of": n})).id for n in range(6)]
+        with closing(sqlite3.connect(settings_of["database_path"])) as raw:
+            for n, text in ((5, '{"of":5},{"x":1}'), (1, '{"of":1'), (0, '"y":0}')):
+                raw.execute(
+                    "UPDATE workflow_run_inputs SET input_payload = ? WHERE run_id = ?",
+                    [text, str(runs[n])],
+                )
+            raw.commit()
+        with pytest.raises(DecodeError, match="input_payload"):
+            await db.workflows.page_runs()
+
+
+async def test_postgres_hands_documents_over_so_that_they_are_read_together(
+    postgres_server: ScratchPostgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: Any) -> Any:
+        def decode(_row: Any) -> Any:
+            raise AssertionError("row by row")
+
+        return decode
+
+    dsn = postgres_server.create_database()
+    async with Database(**postgres_settings(dsn)) as db:
+        data = Data(db)
+        version = await data.new_version()
+        for _ in range(10):
+            await data.new_run(version)
+        plain = codec.row_decoder
+        monkeypatch.setattr(codec, "row_decoder", refused)
+        assert len((await db.workflows.page_runs()).items) == 10
+        monkeypatch.setattr(codec, "row_decoder", plain)
+    postgres_server.drop_database(dsn)
+
+
+def test_what_is_missing_is_missing_in_a_list_too() -> None:
+    one = codec.row_decoder(Thing, COLUMNS, "sqlite", "q")
+    many = codec.rows_decoder(Thing, COLUMNS, "sqlite", "q")
+    for column in ("id", "at", "is_on", "document"):
+        given = [*(good() for _ in range(5)), good(**{column: None})]
+        assert many(given) == [one(row) for row in given]
+    mixed = [*(good() for _ in range(5)), good(maybe="null"), good(maybe=None)]
+    with pytest.raises(DecodeError, match="column maybe"):
+        many(mixed)
+
+
+def test_a_time_is_the_same_alone_and_in_a_list() -> None:
+    one = codec.row_decoder(Thing, COLUMNS, "sqlite", "q")
+    many = codec.rows_decoder(Thing, COLUMNS, "sqlite", "q")
+    for text in (
+        "2026-01-02T03:04:05.9999999Z",
+        "2026-01-02t03:04:05z",
+        "2026-01-02T03:04:05.0000005Z",
+    ):
+        given = [good(at=text) for _ in range(5)]
+        assert many(given) == [one(row) for row in given]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
+from .._errors import OrcheoSqlError, WorkflowNotFoundError
+from ..engines.waiting import finish
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from typing import Any
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from .._database import Database
     from ..structs import Workflow, WorkflowRun, WorkflowVersion
@@ -15,6 +18,9 @@ if TYPE_CHECKING:
 FEW = 20
 """Entities that reads go around among."""
 MORE_THAN_A_PAGE = 60
+TAG = "orcheo-bench"
+"""What workflows are tagged with, and ids begin with."""
+DESCRIPTION = "Made by a benchmark"
 
 PAYLOAD: Mapping[str, Any] = {
     "question": "Please check what happened to order 4711.",
@@ -44,16 +50,20 @@ class Data:
         self._tokens: list[str] = []
 
     async def new_workflow(self) -> Workflow:
-        workflow = await self.db.workflows.create_workflow(
-            name=f"Bench {uuid4().hex[:12]}",
-            slug=None,
-            description="Made by a benchmark",
-            tags=["orcheo-bench"],
-            draft_access="personal",
-            actor="bench",
-        )
-        self._workflows.append(workflow.id)
-        return workflow
+        async def make() -> Workflow:
+            workflow = await self.db.workflows.create_workflow(
+                name=f"Bench {uuid4().hex[:12]}",
+                slug=None,
+                description=DESCRIPTION,
+                tags=[TAG],
+                draft_access="personal",
+                actor="bench",
+            )
+            self._workflows.append(workflow.id)
+            return workflow
+
+        # A cancellation in the middle must not make us forget what there is to delete.
+        return await finish(make())
 
     async def new_version(self, workflow: Workflow | None = None) -> WorkflowVersion:
         owner = workflow or await self.new_workflow()
@@ -73,8 +83,9 @@ class Data:
         )
 
     async def new_token(self) -> str:
-        token, record = await self.db.token_manager.mint(scopes=["bench"])
-        self._tokens.append(record.identifier)
+        identifier = f"{TAG}.{uuid4().hex}"
+        self._tokens.append(identifier)
+        token, _ = await self.db.token_manager.mint(identifier=identifier, scopes=["bench"])
         return token
 
     async def new_executions(self, count: int) -> list[str]:
@@ -88,7 +99,7 @@ class Data:
         return executions
 
     def new_snapshot_ids(self, count: int) -> list[str]:
-        ids = [uuid4().hex for _ in range(count)]
+        ids = [f"{TAG}.{uuid4().hex}" for _ in range(count)]
         self._snapshots += ids
         return ids
 
@@ -151,15 +162,47 @@ class Data:
             await self.db.snapshots.save_run_state(run, STATE)
         return around(runs, count)
 
+    async def find_left_over(self) -> int:
+        """Look for what benchmarks have made and not deleted, to be deleted too; return how much it is."""
+        cursor: str | None = ""
+        while cursor is not None:
+            page = await self.db.workflows.page_workflows(
+                include_archived=True, limit=1000, cursor=cursor or None
+            )
+            self._workflows += [
+                w.id for w in page.items if TAG in w.tags and w.description == DESCRIPTION
+            ]
+            cursor = page.next_cursor
+        cursor = ""
+        while cursor is not None:
+            runs = await self.db.snapshots.page_runs(limit=1000, cursor=cursor or None)
+            self._snapshots += [r.run_id for r in runs.items if r.run_id.startswith(f"{TAG}.")]
+            cursor = runs.next_cursor
+        tokens = await self.db.tokens.list_all()
+        self._tokens += [t.identifier for t in tokens if t.identifier.startswith(f"{TAG}.")]
+        return len(self._workflows) + len(self._snapshots) + len(self._tokens)
+
     async def clean_up(self) -> None:
-        """Delete what was made."""
-        for workflow in self._workflows:
+        """Delete what was made, all that can be; raises the last error that there was."""
+        failure: OrcheoSqlError | None = None
+        kinds: tuple[tuple[list[Any], Callable[[Any], Awaitable[object]]], ...] = (
+            (self._workflows, self._delete_workflow),
+            (self._snapshots, self.db.snapshots.delete_run),
+            (self._tokens, self.db.tokens.delete),
+        )
+        for made, delete in kinds:
+            for one in made:
+                try:
+                    await delete(one)
+                except OrcheoSqlError as error:
+                    failure = error
+        if failure is not None:
+            raise failure
+
+    async def _delete_workflow(self, workflow: UUID) -> None:
+        with suppress(WorkflowNotFoundError):  # somebody else was quicker
             await self.db.workflows.archive_workflow(workflow, actor="bench")
             await self.db.workflows.delete_workflow(workflow)
-        for run in self._snapshots:
-            await self.db.snapshots.delete_run(run)
-        for token in self._tokens:
-            await self.db.tokens.delete(token)
 
 
 def around(some: Sequence[Any], count: int) -> list[Any]:

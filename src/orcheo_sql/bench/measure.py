@@ -65,11 +65,11 @@ class Samples:
 
     @property
     def p50(self) -> float:
-        return median(self.seconds)
+        return median(self.seconds) if self.seconds else 0.0
 
     def percentile(self, percent: float) -> float:
         """Return the smallest sample that so many percent do not exceed."""
-        ordered = sorted(self.seconds)
+        ordered = sorted(self.seconds) or [0.0]
         return ordered[max(0, math.ceil(len(ordered) * percent / 100) - 1)]
 
     @property
@@ -99,6 +99,13 @@ class Measured:
     def limit(self) -> float | None:
         """The largest ratio that is fine."""
         return self.operation.limit[self.dialect] if self.operation.limit else None
+
+    @property
+    def remark(self) -> str:
+        """What to know of it that no target is about."""
+        return (
+            "no index here: the rarer, the slower" if self.dialect in self.operation.walks else ""
+        )
 
     def misses(self) -> list[str]:
         """Return what was promised and is not true."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from .capture import Shadow
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from .raw import Raw
 
 STEPS = 10
+SHARE_OF_RAW = 1.3
+"""How many times as much the raw driver may do."""
 WRITES = 3 + STEPS
 """Writes of one round: create, start, steps, succeed. The history is there before."""
 
@@ -30,9 +32,18 @@ class MixResult:
     clients: int
     seconds: float
     writes: Samples
-    errors: int
+    errors: list[str]
     fairness: float
     """How long the client took that was done first, as a share of how long the last one took."""
+
+    def misses(self, raw: MixResult | None) -> list[str]:
+        """Return what was promised and is not true."""
+        found = []
+        if raw is not None and self.per_second * SHARE_OF_RAW < raw.per_second:
+            found.append(f"does {self.per_second:,.0f} writes/s, {raw.name} {raw.per_second:,.0f}")
+        if self.errors:
+            found.append(f"{len(self.errors)} errors, the first: {self.errors[0]}")
+        return found
 
     @property
     def per_second(self) -> float:
@@ -120,7 +131,7 @@ async def run_mix(mix: Mix, *, clients: int, rounds: int) -> MixResult:
     """Let clients go through rounds at the same time, and measure every write."""
     prepared = list(await mix.prepare(clients * rounds))
     samples, done = Samples(mix.name), []
-    errors = 0
+    errors: list[str] = []
     clock = time.perf_counter
 
     async def write(work: Awaitable[Any]) -> Any:
@@ -130,12 +141,11 @@ async def run_mix(mix: Mix, *, clients: int, rounds: int) -> MixResult:
         return result
 
     async def client(number: int) -> None:
-        nonlocal errors
         for given in prepared[number::clients]:
             try:
                 await mix.round(given, write)
-            except Exception:  # noqa: BLE001 - counted, whatever it is
-                errors += 1
+            except Exception as error:  # noqa: BLE001 - counted, whatever it is
+                errors.append(f"{type(error).__name__}: {error}")
         done.append(clock() - begun)
 
     begun = clock()
@@ -150,10 +160,22 @@ async def compare_mixes(mixes: Sequence[Mix], *, clients: int, blocks: int = 3) 
     """Let each go in turns, and return the median block of each: a disk is not as fast at one time as at another."""
     found: list[list[MixResult]] = [[] for _ in mixes]
     for block in range(blocks + 1):
-        for number, mix in enumerate(mixes):
+        for number, mix in _turn(mixes, block):
             result = await run_mix(
                 mix, clients=clients, rounds=1 if clients > 200 or not block else 2
             )
             if block:  # the first one warms up
                 found[number].append(result)
-    return [sorted(results, key=lambda r: r.per_second)[len(results) // 2] for results in found]
+    return [_median(results) for results in found]
+
+
+def _turn(mixes: Sequence[Mix], block: int) -> Sequence[tuple[int, Mix]]:
+    """Return who comes first this time."""
+    numbered = list(enumerate(mixes))
+    return numbered if block % 2 else numbered[::-1]
+
+
+def _median(results: Sequence[MixResult]) -> MixResult:
+    """Return the median block, with the errors of all."""
+    median = sorted(results, key=lambda r: r.per_second)[len(results) // 2]
+    return replace(median, errors=[error for result in results for error in result.errors])

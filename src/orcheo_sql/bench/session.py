@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from .._database import SUBSYSTEMS, Database
+from ..engines.waiting import finish
 from .data import Data
 from .measure import Measured, measure
 from .mix import Mix, MixResult, OursMix, RawMix, compare_mixes
@@ -30,6 +31,14 @@ class BenchReport:
     operations: list[Measured] = field(default_factory=list)
     mixes: list[MixResult] = field(default_factory=list)
     """Ours, and the raw driver's."""
+
+    @property
+    def mix_misses(self) -> list[str]:
+        """What was promised of the write mix and is not true."""
+        if not self.mixes:
+            return []
+        ours, *raws = self.mixes
+        return ours.misses(raws[0] if raws else None)
 
 
 def chosen(only: str | None = None) -> list[Operation]:
@@ -59,12 +68,12 @@ async def run_bench(
         progress: is told what is measured next.
 
     Raises:
-        OrcheoSqlError: a database can't be used.
+        OrcheoSqlError: a database can't be used, or does not exist.
     """
     report = BenchReport({place: str(settings.location(place)) for place in SUBSYSTEMS}, samples)
     folders = {folder: subsystem for subsystem, folder in SUBSYSTEMS.items()}
     async with AsyncExitStack() as stack:
-        database = await stack.enter_async_context(Database(settings))
+        database = await stack.enter_async_context(Database(_as_it_is(settings)))
         raws: dict[Location, list[Raw]] = {}
         for subsystem in SUBSYSTEMS:
             location = settings.location(subsystem)
@@ -91,5 +100,21 @@ async def run_bench(
                 report.mixes = await compare_mixes(mixes, clients=clients, blocks=1)
         finally:
             progress("cleaning up")
-            await data.clean_up()
+            await finish(data.clean_up())
     return report
+
+
+async def clean_up(settings: Settings) -> int:
+    """Delete what benchmarks that were killed have left; return how many workflows, snapshots and tokens it was."""
+    async with Database(_as_it_is(settings)) as database:
+        data = Data(database)
+        count = await data.find_left_over()
+        await finish(data.clean_up())
+        return count
+
+
+def _as_it_is(settings: Settings) -> Settings:
+    """Neither create nor migrate what is only to be measured; what is in memory is always made anew."""
+    if all(settings.location(subsystem).in_memory for subsystem in SUBSYSTEMS):
+        return settings
+    return settings.model_copy(update={"auto_migrate": False})

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import signal
 import sys
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -33,6 +35,12 @@ def bench(
         str | None,
         typer.Option(metavar="TEXT", show_default=False, help="Operations with this in the name."),
     ] = None,
+    clean: Annotated[
+        bool,
+        typer.Option(
+            "--clean", help="Only delete what earlier ones have left because they were killed."
+        ),
+    ] = False,
     gate: Annotated[
         bool, typer.Option("--gate", help="Exit with 1 when a target is missed.")
     ] = False,
@@ -46,12 +54,17 @@ def bench(
 
     It adds workflows, runs, histories, tokens and snapshots of its own to the configured database,
     and deletes them when it is done, or is interrupted; only the audit log of tokens keeps their
-    lines. It takes nothing that belongs to others.
+    lines. It takes nothing that belongs to others. What is left by one that was killed, --clean
+    deletes.
 
     In a checkout, `pytest --benchmark-only` measures more, at any size of the database.
     """
     from orcheo_sql.bench.session import chosen
 
+    if clean:
+        count = run_async(_clean())
+        emit_json({"deleted": count}) if json else emit(f"Deleted {count} left over")
+        return
     operations = chosen(only)
     if not operations:
         raise typer.BadParameter(f"no operation has {only!r} in its name", param_hint="--only")
@@ -60,18 +73,50 @@ def bench(
         emit_json(_document(report))
     else:
         _show(report)
-    if gate and any(measured.misses() for measured in report.operations):
+    if gate and (report.mix_misses or any(each.misses() for each in report.operations)):
         raise typer.Exit(FAILURE)
+
+
+async def _clean() -> int:
+    from orcheo_sql.bench.session import clean_up
+    from orcheo_sql.settings import load_settings
+
+    return await clean_up(load_settings())
 
 
 async def _bench(operations: list[Operation], samples: int, clients: int) -> BenchReport:
     from orcheo_sql.bench.session import run_bench
     from orcheo_sql.settings import load_settings
 
-    with _progress(len(operations) + bool(clients) + 1) as progress:
-        return await run_bench(
-            load_settings(), operations, samples=samples, clients=clients, progress=progress
-        )
+    with _told_to_end() as ended, _progress(len(operations) + bool(clients) + 1) as progress:
+        try:
+            return await run_bench(
+                load_settings(), operations, samples=samples, clients=clients, progress=progress
+            )
+        except asyncio.CancelledError:
+            if ended:
+                raise typer.Exit(128 + ended[0]) from None
+            raise
+
+
+@contextmanager
+def _told_to_end() -> Iterator[list[int]]:
+    """Let the signals that end a process do what Ctrl-C does: what was made is deleted first."""
+    task = cast("asyncio.Task[Any]", asyncio.current_task())
+    loop = asyncio.get_running_loop()
+    ended: list[int] = []
+
+    def end(number: int) -> None:
+        ended.append(number)
+        task.cancel()
+
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, end, number)
+    try:
+        yield ended
+    finally:
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            loop.remove_signal_handler(number)
 
 
 @contextmanager
@@ -107,8 +152,11 @@ def _show(report: BenchReport) -> None:
             table(
                 f"Write mix of {report.mixes[0].clients} clients: create a run, start it, append "
                 "ten steps, let it succeed",
-                ["through", "#writes/s", "#p50", "#p95", "#p99", "#errors"],
-                [_mix_row(mix) for mix in report.mixes],
+                ["through", "#writes/s", "#p50", "#p95", "#p99", "#errors", "verdict"],
+                [
+                    _mix_row(mix, "" if number else "; ".join(report.mix_misses) or "ok")
+                    for number, mix in enumerate(report.mixes)
+                ],
             )
         )
 
@@ -119,14 +167,14 @@ def _row(measured: Measured) -> list[str]:
         measured.operation.name,
         *(milliseconds(seconds) for seconds in (ours.p50, ours.p95, ours.p99)),
         "-" if measured.ratio is None else f"{measured.ratio:.2f} x",
-        "; ".join(measured.misses()) or "ok",
+        "; ".join(measured.misses()) or measured.remark or "ok",
     ]
 
 
-def _mix_row(mix: MixResult) -> list[str]:
+def _mix_row(mix: MixResult, verdict: str) -> list[str]:
     writes = mix.writes
     times = [milliseconds(seconds) for seconds in (writes.p50, writes.p95, writes.p99)]
-    return [mix.name, f"{mix.per_second:,.0f}", *times, str(mix.errors)]
+    return [mix.name, f"{mix.per_second:,.0f}", *times, str(len(mix.errors)), verdict]
 
 
 def _document(report: BenchReport) -> dict[str, Any]:
@@ -155,8 +203,9 @@ def _document(report: BenchReport) -> dict[str, Any]:
                 "p50_seconds": mix.writes.p50,
                 "p95_seconds": mix.writes.p95,
                 "p99_seconds": mix.writes.p99,
-                "errors": mix.errors,
+                "errors": len(mix.errors),
+                "misses": [] if number else report.mix_misses,
             }
-            for mix in report.mixes
+            for number, mix in enumerate(report.mixes)
         ],
     }

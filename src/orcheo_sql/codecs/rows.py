@@ -63,8 +63,11 @@ _KINDS: tuple[tuple[type, Kind], ...] = (
 )
 
 
+_quoted_instant = msgspec.json.Decoder(datetime).decode
+
+
 def _instant_from_text(value: str) -> datetime:
-    return datetime.fromisoformat(value)
+    return _quoted_instant(f'"{value}"')
 
 
 def _instant_in_utc(value: datetime) -> datetime:
@@ -204,7 +207,7 @@ def rows_decoder(
     build = _built_of_columns(struct, columns)
 
     def decode(rows: Sequence[Sequence[Any]]) -> list[Any]:
-        if len(rows) < FEW_ROWS:
+        if not rows or len(rows) < FEW_ROWS:
             return [one(row) for row in rows]
         try:
             values = [
@@ -212,7 +215,7 @@ def rows_decoder(
                 for step, column in zip(steps, zip(*rows, strict=True), strict=True)
             ]
             return list(map(build, *values))
-        except _MISFIT:
+        except Exception:  # noqa: BLE001 - row by row it shows what is wrong, and where
             return [one(row) for row in rows]
 
     return decode
@@ -231,46 +234,60 @@ def _column_converter(annotation: Any, dialect: Dialect) -> Callable[[Column], C
     """Return what decodes a column, or None when the driver's values are right already."""
     base, optional = strip_optional(annotation)
     kind = kind_of(annotation)
-    if kind == "json":
-        return _json_column(list[base], optional=optional)  # type: ignore[valid-type]
-    if dialect == "sqlite" and kind in ("uuid", "instant"):
-        return _quoted_column(list[annotation], optional=optional)
     single = converter(annotation, dialect)
     if single is None:
         return None
-    if optional:
-        return lambda column: [None if value is None else single(value) for value in column]
-    return lambda column: list(map(single, column))
+    if kind == "json":
+        decode = _documents(base)
+    elif dialect == "sqlite" and kind in ("uuid", "instant"):
+        decode = _quoted(base)
+    else:
 
-
-def _json_column(kind: Any, *, optional: bool) -> Callable[[Column], Column]:
-    """Decode documents: an array of them is a document too."""
-    decode = msgspec.json.Decoder(kind).decode
-    decode_some = msgspec.json.Decoder(list[kind.__args__[0] | None]).decode
+        def decode(column: Column) -> Column:
+            return list(map(single, column))
 
     def convert(column: Column) -> Column:
         if None not in column:
-            found = decode("[" + ",".join(column) + "]")
-        elif optional:
-            found = decode_some("[" + ",".join(["null" if v is None else v for v in column]) + "]")
-        else:
+            return decode(column)
+        if not optional:
             raise ValueError("null")
-        return _as_many(found, column)
+        values = [value for value in column if value is not None]
+        if not values:
+            return column
+        found = iter(decode(values))
+        return [None if value is None else next(found) for value in column]
 
     return convert
 
 
-def _quoted_column(kind: Any, *, optional: bool) -> Callable[[Column], Column]:
-    """Decode UUIDs and times of SQLite, whose texts are strings of JSON when they are quoted."""
-    decode = msgspec.json.Decoder(kind).decode
+def _documents(kind: Any) -> Callable[[Column], Column]:
+    """Decode documents as one.
+
+    Each stands in brackets of its own on a line of its own. Whatever is in it, it can't take in what comes after it: a
+    string must not go on over the end of a line, and a bracket left open makes its own array hold more than one. So one
+    that stands for several shows in their number.
+    """
+    decode = msgspec.json.Decoder(list[tuple[kind]]).decode
 
     def convert(column: Column) -> Column:
-        if optional:
-            texts = ",".join(["null" if value is None else f'"{value}"' for value in column])
-            found = decode(f"[{texts}]")
+        if isinstance(column[0], str):
+            found = decode("[[" + "],\n[".join(column) + "]]")
         else:
-            found = decode('["' + '","'.join(column) + '"]')
-        return _as_many(found, column)
+            found = decode(b"[[" + b"],\n[".join(column) + b"]]")
+        return [value for (value,) in _as_many(found, column)]
+
+    return convert
+
+
+def _quoted(kind: Any) -> Callable[[Column], Column]:
+    """Decode UUIDs and times of SQLite, whose texts are strings of JSON when they are quoted.
+
+    None of either holds a quote, so no two can be read as one.
+    """
+    decode = msgspec.json.Decoder(list[kind]).decode
+
+    def convert(column: Column) -> Column:
+        return _as_many(decode('["' + '","'.join(column) + '"]'), column)
 
     return convert
 

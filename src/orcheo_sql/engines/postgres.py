@@ -73,6 +73,20 @@ class _Stack(deque[Connection]):
         self.appendleft(connection)
 
 
+class _Pool(psycopg_pool.AsyncConnectionPool[Connection]):
+    """A pool whose connection used last is used next, and the one that has rested longest goes first."""
+
+    def __init__(self, **arguments: Any):
+        super().__init__(**arguments)
+        # There is no public way to say so.
+        self._pool = _Stack()
+
+    async def _shrink_pool(self) -> None:
+        # Where it is not closed it is used next: so none rests for ever, and outlives its time.
+        self._pool.rotate(1)
+        await super()._shrink_pool()
+
+
 class PostgresEngine:
     """The pool of one DSN."""
 
@@ -129,7 +143,7 @@ class PostgresEngine:
         self._cancelling: set[asyncio.Task[None]] = set()
         self._gate = Gate(dsn, self._reasons, arguments_for(self._reasons, connect_timeout))
         self._class = connection_class(self._gate, self._prepare)
-        self._pool: Pool = psycopg_pool.AsyncConnectionPool(
+        self._pool: Pool = _Pool(
             connection_class=self._class,
             min_size=min_size,
             max_size=max_size,
@@ -140,8 +154,6 @@ class PostgresEngine:
             # Of its workers, all but one may be busy connecting to a server that is down.
             num_workers=min(max_size, MOST_WORKERS) + 1,
         )
-        # There is no public way to say so.
-        self._pool._pool = _Stack()  # noqa: SLF001
 
     async def open(self) -> None:
         """Reach the server (trying again for a while), look at it, and open the pool.

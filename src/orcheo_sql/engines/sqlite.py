@@ -142,7 +142,7 @@ class SqliteEngine:
         for connection in self._all:
             # One at rest must not be interrupted: the last to close could no longer bring the WAL home.
             if connection not in idle:
-                connection.interrupt_now()
+                connection.end_all()
             with suppress(sqlite3.Error):
                 await finish(connection.close())
         self._watch.stop()
@@ -268,17 +268,18 @@ class SqliteEngine:
         return query.result(rows)
 
     async def _in_group(self, query: CompiledQuery, args: dict[str, Any]) -> Rows:
-        loop = asyncio.get_running_loop()
-        self._check_loop(loop)
-        write = Write(query, args, loop.create_future())
+        self._check_loop(asyncio.get_running_loop())
+        write = Write(query, args)
+        failure: BaseException | None = None
         try:
             await self._group.run(write)
-            rows = write.result()
+            return write.result()
         except BaseException as error:
-            self.observation.record(query.name, "sqlite", write.started, write.begun, error)
+            failure = error
             raise
-        self.observation.record(query.name, "sqlite", write.started, write.begun)
-        return rows
+        finally:
+            begun = write.begun or time.perf_counter()
+            self.observation.record(query.name, "sqlite", write.started, begun, failure)
 
     @asynccontextmanager
     async def transaction(self, *, immediate: bool = True) -> AsyncIterator[SqliteTransaction]:

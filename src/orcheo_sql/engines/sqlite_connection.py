@@ -61,6 +61,8 @@ class Connection(aiosqlite.Connection):
         self._busy_timeout = busy_timeout
         self._stopping = False
         self._is_limited = True
+        self.is_ending = False
+        """Whether nothing more is to begin."""
         self.ending: asyncio.Future[Any] | None = None
         """Done when the thread has ended, once it was told to."""
 
@@ -108,10 +110,37 @@ class Connection(aiosqlite.Connection):
         finally:
             self._is_limited = True
 
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        """Look after what runs meanwhile: each statement that takes too long is ended."""
+        self._stopping = False
+        self._watch.begin(self)
+        try:
+            yield
+        finally:
+            self._watch.end(self)
+
     def begin_again(self) -> None:
-        """Let the time limit of a statement count from now on."""
+        """Let the time limit of a statement count from now on; what was ended was another one."""
+        self._stopping = False
         if self._is_limited:
             self._watch.since[self] = time.monotonic()
+
+    def was_hasty(self, error: Exception, begun: float) -> bool:
+        """Tell whether a statement was ended that had not taken too long (since `time.perf_counter`): the end of another."""
+        limit = self._watch.limit
+        return (
+            isinstance(error, sqlite3.Error)
+            and code_of(error) == sqlite3.SQLITE_INTERRUPT
+            and not self.is_ending
+            and limit is not None
+            and time.perf_counter() - begun < limit
+        )
+
+    def end_all(self) -> None:
+        """End the running statement, and all that would come after it: the database closes."""
+        self.is_ending = True
+        self.interrupt_now()
 
     def stop_waiting(self) -> None:
         """Wait no longer for other processes."""
@@ -149,7 +178,7 @@ class Connection(aiosqlite.Connection):
             try:
                 result = step()
             except sqlite3.OperationalError as error:
-                if not is_busy(error) or self._stopping:
+                if not is_busy(error) or self._stopping or self.is_ending:
                     raise
                 now = time.monotonic()
                 deadline = deadline or now + patience - LOCK_SLICE_SECONDS
@@ -225,9 +254,14 @@ def run_statements(raw: sqlite3.Connection, query: CompiledQuery, args: dict[str
         if cursor.description is None:
             count += max(cursor.rowcount, 0)
             continue
-        rows = cursor.fetchall()
+        description = cursor.description
+        try:
+            rows = cursor.fetchall()
+        finally:
+            # An error keeps the cursor alive, and a statement that is not over keeps the transaction from ending.
+            cursor.close()
         if result is None:
-            columns = tuple(c[0] for c in cursor.description) if query.needs_columns else None
+            columns = tuple(c[0] for c in description) if query.needs_columns else None
             result = Rows(columns, rows, 0)
         if not rows:
             break

@@ -2,67 +2,74 @@
 
 To commit is to wait for the disk, which takes as long as many small statements. So what has gathered while the writer
 was busy runs one after the other, as it would have on its own, and is committed once. Nobody hears of a result before
-that. A write that fails undoes itself and nothing else; where SQLite undoes the whole transaction for it (a full disk,
-an interrupt), the others run again, each in a transaction of its own.
+that. A write that breaks a rule undoes itself and nothing else; where more than that is undone (a full disk, an
+interrupt, a rule that is checked at the commit) the others go back into line, each for a transaction of its own.
+
+There is no task behind it that somebody might cancel: the first of those who wait leads, and hands over to the next.
 """
 
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import threading
 import time
 from collections import deque
-from contextvars import Context
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from .._errors import DatabaseBusyError, DatabaseClosedError
 from .sqlite_connection import LOCK_SLICE_SECONDS, refusal, roll_back, run_atomically
-from .waiting import finish
+from .sqlite_errors import is_busy
+from .waiting import settled
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Awaitable, Callable
 
     from .base import CompiledQuery, Rows
     from .sqlite_connection import Connection
 
 MOST_TOGETHER = 256
-"""Writes in one transaction: what else wants to write waits for them all."""
+LONGEST_ROUND_SECONDS = 0.1
+"""One transaction has at most so many writes and begins none after that: others wait for it, and the disk is next."""
 
 
 class Write:
     """A write that waits, or is under way."""
 
-    __slots__ = ("args", "begun", "done", "outcome", "query", "started")
+    __slots__ = ("args", "begun", "done", "is_alone", "is_over", "outcome", "query", "started")
 
-    def __init__(self, query: CompiledQuery, args: Any, done: asyncio.Future[None]):
+    def __init__(self, query: CompiledQuery, args: Any):
         self.query = query
         self.args = args
-        self.done = done
-        """Done when there is an outcome, and it is on disk."""
-        self.outcome: Rows | Exception | None = None
-        self.started = self.begun = time.perf_counter()
-
-    def carry_out(self, run: Callable[[CompiledQuery, Any], Rows]) -> None:
-        """Keep what comes of running it."""
-        self.begun = time.perf_counter()
-        try:
-            self.outcome = run(self.query, self.args)
-        except Exception as error:  # noqa: BLE001 - its caller's, whatever it is
-            self.outcome = error
+        self.started = time.perf_counter()
+        self.begun: float | None = None
+        self.outcome: Rows | BaseException | None = None
+        self.is_over = False
+        self.is_alone = False
+        """It must not share a transaction: one that it shared was undone."""
+        self.done: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        """True when there is an outcome; False for the one that leads from now on."""
 
     def result(self) -> Rows:
         """Return what it returned, or raise what it raised; the driver's errors become ours."""
         if isinstance(self.outcome, Exception):
             raise refusal(self.outcome, self.query.name) from self.outcome
-        if self.outcome is None:
-            raise _ENDED
+        if self.outcome is None or isinstance(self.outcome, BaseException):
+            raise DatabaseClosedError("the database was closed before the write began")
         return self.outcome
+
+    def finish(self, outcome: BaseException | None = None) -> None:
+        """Tell whoever waits for it."""
+        self.outcome = outcome or self.outcome
+        self.args = None
+        self.is_over = True
+        if not self.done.done():
+            self.done.set_result(True)
 
 
 class WriteGroup:
-    """Writes that wait, and the task that sees to them."""
+    """Writes that wait, and the one among their callers that leads."""
 
     def __init__(
         self,
@@ -86,11 +93,11 @@ class WriteGroup:
         self._waiting: deque[Write] = deque()
         # Between the event loop, which takes back what nobody waits for, and the thread, which takes what it carries out.
         self._lock = threading.Lock()
-        self._task: asyncio.Task[None] | None = None
+        self._is_led = False
         self._in_line = False
         self._begins: Connection | None = None
         """What waits for the file's write lock at the moment."""
-        self._round: asyncio.Future[None] | None = None
+        self._round: asyncio.Future[None]
         """Done when what is under way has ended."""
 
     @property
@@ -104,15 +111,50 @@ class WriteGroup:
         A caller that is cancelled leaves nothing behind when its write has not begun; otherwise it waits for the end.
         """
         self._waiting.append(write)
-        if self._task is None:
-            # In a context of its own: the task outlives the one that happens to start it.
-            self._task = asyncio.get_running_loop().create_task(self._serve(), context=Context())
+        if self._is_led:
+            try:
+                if await write.done:
+                    return
+            except asyncio.CancelledError:
+                leads = write.done.done() and not write.done.cancelled() and not write.done.result()
+                # It may go back into line when its transaction is undone.
+                while not self._withdraw(write) and not write.is_over:
+                    await settled(self._round)
+                if leads:
+                    self._hand_over()
+                raise
+            write.done = asyncio.get_running_loop().create_future()
+        self._is_led = True
         try:
-            await write.done
-        except asyncio.CancelledError:
-            if not self._withdraw(write) and self._round is not None:
-                await finish(_ended(self._round))
-            raise
+            while not write.done.done():
+                await self._lead()
+        finally:
+            self._withdraw(write)
+            self._hand_over()
+
+    async def _lead(self) -> None:
+        """Stand in line for all, and carry out what waits."""
+        self._in_line = True
+        try:
+            connection = await self._take(self._time_left())
+        except TimeoutError:
+            self._refuse_impatient(self._refusal)
+            return
+        finally:
+            self._in_line = False
+        try:
+            await self._carry_out(connection)
+        finally:
+            self._give(connection)
+
+    def _hand_over(self) -> None:
+        """Let the one lead that has waited longest, or nobody."""
+        self._is_led = False
+        for write in self._waiting:
+            if not write.done.done():
+                self._is_led = True
+                write.done.set_result(False)
+                return
 
     def _withdraw(self, write: Write) -> bool:
         """Take a write back, if it has not begun."""
@@ -125,43 +167,10 @@ class WriteGroup:
                 self._begins.stop_waiting()
             return True
 
-    def _claim(self) -> list[Write]:
-        with self._lock:
-            self._begins = None
-            count = min(len(self._waiting), MOST_TOGETHER)
-            return [self._waiting.popleft() for _ in range(count)]
-
-    async def _serve(self) -> None:
-        """Carry out what waits, until nothing does."""
-        try:
-            while self._waiting:
-                self._in_line = True
-                try:
-                    connection = await self._take(self._time_left())
-                except TimeoutError:
-                    self._refuse_impatient(None)
-                    continue
-                finally:
-                    self._in_line = False
-                try:
-                    if self._waiting:
-                        await self._carry_out(connection)
-                except DatabaseBusyError as error:
-                    self._refuse_impatient(error)
-                finally:
-                    self._give(connection)
-        except BaseException as error:
-            failure = error if isinstance(error, Exception) else _ENDED
-            self._refuse(lambda: failure, 0.0)
-            if not isinstance(error, Exception):
-                raise
-        finally:
-            self._task = None
-
     def _time_left(self) -> float:
         """Return how long the write that has waited longest goes on waiting."""
         with self._lock:
-            since = self._waiting[0].started if self._waiting else time.perf_counter()
+            since = min((write.started for write in self._waiting), default=0.0)
         return max(since + self._patience - time.perf_counter(), 0.001)
 
     async def _carry_out(self, connection: Connection) -> None:
@@ -169,33 +178,54 @@ class WriteGroup:
         claimed: list[Write] = []
         self._begins = connection
         self._round = asyncio.get_running_loop().create_future()
+        cancelled: BaseException | None = None
+        error: BaseException | None = None
         try:
-            await connection.run(
-                "BEGIN IMMEDIATE", self._together, connection, self._time_left(), claimed
-            )
+            with connection.watched():
+                running = connection.submit(self._together, connection, self._time_left(), claimed)
+                cancelled = await settled(running)
+                error = running.exception()
         finally:
             self._begins = None
             self._round.set_result(None)
             for write in claimed:
-                if not write.done.done():
-                    write.done.set_result(None)
+                # Had the transaction ended as it should, there would be no error.
+                write.finish(
+                    error if error and not isinstance(write.outcome, BaseException) else None
+                )
+            begun = bool(claimed)
+            claimed.clear()  # the thread remembers what it did last
+        if isinstance(error, sqlite3.Error) and is_busy(error):
+            busy = error
+            self._refuse_impatient(lambda: refusal(busy, None))
+        elif error is not None and not begun:
+            raise (
+                refusal(error, "BEGIN IMMEDIATE") if isinstance(error, Exception) else error
+            ) from error
+        if cancelled is not None:
+            raise cancelled
 
-    def _refuse_impatient(self, error: DatabaseBusyError | None) -> None:
+    def _refuse_impatient(self, error: Callable[[], Exception]) -> None:
         """Send those away who have waited for long enough."""
-        self._refuse(
-            self._refusal if error is None else lambda: error, self._patience - LOCK_SLICE_SECONDS
-        )
-
-    def _refuse(self, error: Callable[[], Exception], age: float) -> None:
-        """Send those away who have waited for some seconds."""
-        since = time.perf_counter() - age
+        since = time.perf_counter() - self._patience + LOCK_SLICE_SECONDS
         with self._lock:
             refused = [write for write in self._waiting if write.started <= since]
             for write in refused:
                 self._waiting.remove(write)
         for write in refused:
-            if not write.done.done():
-                write.done.set_exception(error())
+            write.finish(error())
+
+    # In the connection's thread
+
+    def _claim(self, count: int, until: float) -> Write | None:
+        """Take the next write that may share a transaction with so many others."""
+        with self._lock:
+            self._begins = None
+            if not self._waiting or count >= MOST_TOGETHER:
+                return None
+            if count and (self._waiting[0].is_alone or time.perf_counter() > until):
+                return None
+            return self._waiting.popleft()
 
     def _together(
         self,
@@ -204,31 +234,49 @@ class WriteGroup:
         patience: float,
         claimed: list[Write],
     ) -> None:
-        """Carry out what waits once the lock is ours; in the connection's thread."""
+        """Carry out what waits once the lock is ours."""
         connection.patiently(raw, partial(raw.execute, "BEGIN IMMEDIATE"), patience)
-        claimed.extend(self._claim())
-        failed: Write | None = None
-        for write in claimed:
+        try:
+            until = time.perf_counter() + LONGEST_ROUND_SECONDS
+            while not connection.is_ending and (write := self._claim(len(claimed), until)):
+                claimed.append(write)
+                connection.begin_again()
+                write.begun = time.perf_counter()
+                try:
+                    write.outcome = run_atomically(raw, write.query, write.args)
+                except sqlite3.IntegrityError as error:
+                    write.outcome = error
+                except Exception as error:  # noqa: BLE001 - its caller's, whatever it is
+                    # Who knows what it has left behind; but one that was ended for another's delay is to run again.
+                    write.outcome = error
+                    self._undo(
+                        raw, claimed, None if connection.was_hasty(error, write.begun) else write
+                    )
+                    return
+                if write.is_alone:
+                    break
+                if not raw.in_transaction:
+                    self._undo(raw, claimed, write)
+                    return
             connection.begin_again()
-            write.carry_out(partial(run_atomically, raw))
-            if not raw.in_transaction:
-                failed = write
-                break
-        else:
             try:
                 connection.patiently(raw, partial(raw.execute, "COMMIT"))
-            except Exception:  # noqa: BLE001 - whose fault it is shows when each commits on its own
-                roll_back(raw)
-            else:
-                return
-        for write in claimed:
-            if write is not failed:
-                connection.begin_again()
-                write.carry_out(partial(connection.unit, raw))
+            except sqlite3.Error as error:
+                alone = claimed[0] if len(claimed) == 1 else None
+                if alone is not None:
+                    alone.outcome = error
+                self._undo(raw, claimed, alone)
+        except BaseException:
+            roll_back(raw)
+            raise
 
-
-_ENDED = DatabaseClosedError("the event loop ended before the write began")
-
-
-async def _ended(future: asyncio.Future[Any]) -> None:
-    await asyncio.wait([future])
+    def _undo(self, raw: sqlite3.Connection, claimed: list[Write], failed: Write | None) -> None:
+        """Undo the transaction; all but the one whose fault it was go back into line, to be on their own."""
+        roll_back(raw)
+        again = [write for write in claimed if write is not failed]
+        claimed[:] = [failed] if failed is not None else []
+        for write in again:
+            write.outcome = None
+            write.is_alone = True
+        with self._lock:
+            self._waiting.extendleft(reversed(again))

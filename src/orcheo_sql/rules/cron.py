@@ -96,9 +96,10 @@ def checked_cron(config: CronTriggerConfig) -> dict[str, Any]:
 
 def schedule_of(config: CronTriggerConfig) -> CronSchedule:
     """Return the schedule of a config; refuse a stored one whose expression or zone is unknown."""
-    return _parsed(
-        config.expression, config.timezone, config.start_at, config.end_at, threading.get_ident()
-    )
+    bounds = [None if at is None else to_utc(at) for at in (config.start_at, config.end_at)]
+    if not isinstance(config.expression, str) or not isinstance(config.timezone, str):
+        return CronSchedule(config.expression, config.timezone, *bounds)  # refuses it
+    return _parsed(config.expression, config.timezone, *bounds, threading.get_ident())
 
 
 @functools.lru_cache(maxsize=PARSED_SCHEDULES)

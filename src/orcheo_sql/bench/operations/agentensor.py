@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from orcheo_sql._filters import JsonFilter
 
 from ..data import CONFIG
-from ..measure import LIST_LIMIT, SCATTERED, Operation
+from ..measure import DOCUMENTS_LIMIT, SCATTERED, Operation
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,14 +39,14 @@ OPERATIONS = (
         "agentensor.page_checkpoints, 50",
         lambda data, count: data.trained_workflows(count),
         lambda db, w: db.agentensor.page_checkpoints(w, limit=50),
-        LIST_LIMIT,
+        DOCUMENTS_LIMIT,
         growth=SCATTERED,
     ),
     Operation(
         "agentensor.page_checkpoints, JSON filter",
         lambda data, count: data.trained_workflows(count),
         lambda db, w: db.agentensor.page_checkpoints(w, metrics_filter=ACCURATE, limit=50),
-        LIST_LIMIT,
+        DOCUMENTS_LIMIT,
         growth=SCATTERED,
     ),
 )

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from ..data import Data
 
-DEEPEST_PAGES = 200
+DEEPEST_PAGES = 20
 REPLANNED = 5.0
 """From some size on PostgreSQL plans each search for its words, which takes longer than to find a rare one."""
 
@@ -40,7 +40,7 @@ async def running_runs(data: Data, count: int) -> Sequence[UUID]:
 
 
 async def deep_cursor(data: Data, count: int) -> Sequence[str | None]:
-    """Return a cursor half-way down the list of all runs, or two hundred thousand rows down."""
+    """Return a cursor half-way down the list of all runs, or twenty thousand rows down."""
     await data.workflows_with_runs(1)
     counts = await data.db.workflows.count_runs_by_status()
     cursor = None
