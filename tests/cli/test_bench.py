@@ -134,9 +134,11 @@ def test_a_mix_that_fails_is_a_miss(
         raise ValueError("out of order")
 
     monkeypatch.setattr("orcheo_sql.bench.mix.OursMix.round", broken)
-    found = cli("bench", "--samples", "10", "--clients", "2", "--only", "get_run", "--gate")
+    arguments = ("bench", "--samples", "10", "--clients", "2", "--only", "get_run", "--gate")
+    found = cli(*arguments, "--json")
     assert found.status == 1
-    assert "out of order" in found.out
+    assert "ValueError: out of order" in found.json["write_mix"][0]["misses"][-1]
+    assert "ValueError" in cli(*arguments).out
 
 
 def test_what_does_not_exist_is_not_made(
