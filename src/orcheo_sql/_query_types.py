@@ -65,6 +65,12 @@ class Agentensor(Protocol):
         ...
 
     async def list_checkpoints(
+        self, *, workflow_id: str, before_version: int, limit: int
+    ) -> list[AgentensorCheckpoint]:
+        """List the checkpoints of a workflow, newest first."""
+        ...
+
+    async def filter_checkpoints(
         self,
         *,
         workflow_id: str,
@@ -75,7 +81,7 @@ class Agentensor(Protocol):
         metadata_conditions: Json | None,
         limit: int,
     ) -> list[AgentensorCheckpoint]:
-        """List the checkpoints of a workflow, newest first. A filter that is NULL does not apply (docs/filters.md)."""
+        """List the checkpoints of a workflow that meet filters, newest first. A filter that is NULL does not apply (docs/filters.md)."""
         ...
 
     async def insert_checkpoint(
@@ -722,7 +728,7 @@ class Workflows(Protocol):
         """List the decisions of the chain that a run belongs to, in their order."""
         ...
 
-    async def list_runs(
+    async def filter_runs(
         self,
         *,
         created_from: datetime,
@@ -736,10 +742,10 @@ class Workflows(Protocol):
         metadata_conditions: Json | None,
         limit: int,
     ) -> list[WorkflowRun]:
-        """List runs, newest first."""
+        """List runs, newest first, that meet filters."""
         ...
 
-    async def list_runs_by_workflow(
+    async def filter_runs_by_workflow(
         self,
         *,
         workflow_id: UUID,
@@ -755,10 +761,10 @@ class Workflows(Protocol):
         metadata_conditions: Json | None,
         limit: int,
     ) -> list[WorkflowRun]:
-        """List the runs of one workflow, newest first."""
+        """List the runs of one workflow, newest first, that meet filters."""
         ...
 
-    async def list_runs_by_workflow_and_status(
+    async def filter_runs_by_workflow_and_status(
         self,
         *,
         workflow_id: UUID,
@@ -775,10 +781,10 @@ class Workflows(Protocol):
         metadata_conditions: Json | None,
         limit: int,
     ) -> list[WorkflowRun]:
-        """List the runs of one workflow that are in one state, newest first."""
+        """List the runs of one workflow that are in one state, newest first, that meet filters."""
         ...
 
-    async def list_runs_by_status(
+    async def filter_runs_by_status(
         self,
         *,
         status: str,
@@ -793,10 +799,10 @@ class Workflows(Protocol):
         metadata_conditions: Json | None,
         limit: int,
     ) -> list[WorkflowRun]:
-        """List runs that are in one state, newest first."""
+        """List runs that are in one state, newest first, that meet filters."""
         ...
 
-    async def list_runs_by_trigger(
+    async def filter_runs_by_trigger(
         self,
         *,
         triggered_by: str,
@@ -812,7 +818,62 @@ class Workflows(Protocol):
         metadata_conditions: Json | None,
         limit: int,
     ) -> list[WorkflowRun]:
-        """List runs by what triggered them and, optionally, their state, newest first."""
+        """List runs by what triggered them and, optionally, their state, newest first, that meet filters."""
+        ...
+
+    async def list_runs(
+        self, *, created_from: datetime, before_at: datetime, before_id: UUID, limit: int
+    ) -> list[WorkflowRun]:
+        """List runs, newest first."""
+        ...
+
+    async def list_runs_by_workflow(
+        self,
+        *,
+        workflow_id: UUID,
+        created_from: datetime,
+        before_at: datetime,
+        before_id: UUID,
+        limit: int,
+    ) -> list[WorkflowRun]:
+        """List the runs of one workflow, newest first."""
+        ...
+
+    async def list_runs_by_workflow_and_status(
+        self,
+        *,
+        workflow_id: UUID,
+        status: str,
+        created_from: datetime,
+        before_at: datetime,
+        before_id: UUID,
+        limit: int,
+    ) -> list[WorkflowRun]:
+        """List the runs of one workflow that are in one state, newest first."""
+        ...
+
+    async def list_runs_by_status(
+        self,
+        *,
+        status: str,
+        created_from: datetime,
+        before_at: datetime,
+        before_id: UUID,
+        limit: int,
+    ) -> list[WorkflowRun]:
+        """List runs that are in one state, newest first."""
+        ...
+
+    async def list_runs_by_trigger(
+        self,
+        *,
+        triggered_by: str,
+        created_from: datetime,
+        before_at: datetime,
+        before_id: UUID,
+        limit: int,
+    ) -> list[WorkflowRun]:
+        """List runs by what triggered them, newest first."""
         ...
 
     async def count_runs(self) -> RunStatusCounts | None:

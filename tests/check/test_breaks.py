@@ -179,15 +179,15 @@ def test_a_list_that_sorts(tree: Tree, check: Checker, dialect: str) -> None:
 def test_a_filter_that_misses_its_gin_index(tree: Tree, check: Checker) -> None:
     tree.query(
         "postgres",
-        "run_lists",
-        "list_runs",
+        "run_filters",
+        "filter_runs",
         "i.input_payload::jsonb @>",
         "(i.input_payload::jsonb || '{}') @>",
     )
-    line = tree.line("postgres/queries/workflows/run_lists.sql", "-- Plan:")
+    line = tree.line("postgres/queries/workflows/run_filters.sql", "-- Plan:")
     found(
-        check("list_runs"),
-        sql(tree, "postgres", "run_lists"),
+        check("filter_runs"),
+        sql(tree, "postgres", "run_filters"),
         line,
         "its plan uses no GIN index with input_contains",
     )
@@ -261,16 +261,18 @@ def test_conventions(tree: Tree, check: Checker) -> None:
 
 
 def test_tags(tree: Tree, check: Checker) -> None:
-    path = sql(tree, "postgres", "run_lists")
-    unknown = tree.query("postgres", "run_lists", "list_runs", "if input_contains", "if contains")
-    form = tree.query("postgres", "run_lists", "list_runs_by_workflow", "custom if", "always if")
+    path = sql(tree, "postgres", "run_filters")
+    unknown = tree.query(
+        "postgres", "run_filters", "filter_runs", "for input_contains", "for contains"
+    )
+    form = tree.query("postgres", "run_filters", "filter_runs_by_workflow", "custom;", "always;")
     null = tree.query("postgres", "workflows", "resolve_workflow_ref", "Null: id (", "Null: ref (")
     tree.query("postgres", "runs", "prune_runs", "-- Index:", "-- Returns: int\n-- Index:")
     tree.query("postgres", "runs", "get_run", "= :id;", "= :id;\nSELECT 1;")
     doc = tree.query("sqlite", "workflows", "list_workflows", "-- List", "-- Name")
     findings = check.static()
     found(findings, path, unknown, "tag Plan names no parameter: contains")
-    found(findings, path, form, "the tag reads `Plan: custom if")
+    found(findings, path, form, "the tag reads `Plan: custom; GIN")
     workflows, runs = sql(tree, "postgres", "workflows"), sql(tree, "postgres", "runs")
     found(findings, workflows, null, "tag Null names no parameter: ref")
     file = "postgres/queries/workflows/runs.sql"

@@ -206,7 +206,7 @@ def test_explain_on_scratch_databases(sql: Sql, dsn: str) -> None:
     assert "--   version = 7\n" in outcome.out
     assert "SEARCH workflow_versions USING INDEX" in outcome.out
     document = sql(
-        "explain", "list_runs", "--scratch", "--dialect", "postgres", "--json",
+        "explain", "filter_runs", "--scratch", "--dialect", "postgres", "--json",
         "-p", 'input_contains={"customer":"c-3"}', "-p", "metadata_contains=null",
     ).json  # fmt: skip
     assert document["arguments"]["input_contains"] == '{"customer":"c-3"}'

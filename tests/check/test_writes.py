@@ -207,20 +207,20 @@ def test_casts_that_change_a_value(tree: Tree, check: Checker) -> None:
     )
     tree.query(
         "postgres",
-        "run_lists",
-        "list_runs_by_trigger",
+        "run_filters",
+        "filter_runs_by_trigger",
         ">= :created_from",
         ">= :created_from::date",
     )
     tree.query(
         "postgres", "runs", "start_run", "started_at = :now", "started_at = :now::timestamptz(3)"
     )
-    findings = check("list_runs_by_status", "list_runs_by_trigger", "start_run")
+    findings = check("list_runs_by_status", "filter_runs_by_trigger", "start_run")
     lists = "postgres/queries/workflows/run_lists.sql"
     found(findings, *name_line(tree, lists, "list_runs_by_status"), "differs from its twin")
     found(
         findings,
-        *name_line(tree, lists, "list_runs_by_trigger"),
+        *name_line(tree, "postgres/queries/workflows/run_filters.sql", "filter_runs_by_trigger"),
         "the databases answer differently",
     )
     found(findings, *name_line(tree, RUNS, "start_run"), "differs from its twin")

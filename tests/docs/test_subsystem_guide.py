@@ -28,9 +28,9 @@ _STEP = re.compile(
 def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     target = tmp_path_factory.mktemp("guide") / "checkout"
     ignored = shutil.ignore_patterns("__pycache__", "*.pyc")
-    for name in ("src", "sql", "docs", "tests"):
+    for name in ("src", "sql", "docs", "tests", "benchmarks"):
         shutil.copytree(ROOT / name, target / name, ignore=ignored)
-    for name in ("pyproject.toml", "README.md"):
+    for name in ("conftest.py", "pyproject.toml", "README.md"):
         shutil.copy(ROOT / name, target / name)
     follow(target)
     return target

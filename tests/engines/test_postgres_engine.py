@@ -203,3 +203,16 @@ async def test_an_observer_that_fails_fails_no_query(
 async def test_subsystems_on_one_dsn_share_one_pool(settings: Settings) -> None:
     async with Database(**settings) as db:
         assert len(await db.health()) == 1
+
+
+async def test_a_quiet_program_keeps_to_one_backend(settings: Settings) -> None:
+    """Going round all of them would meet each with cold caches and nothing prepared."""
+    async with Database(**settings, postgres_pool_min_size=4, postgres_pool_max_size=4) as db:
+        await asyncio.gather(*(db.workflows.list_workflows() for _ in range(20)))
+        engine: Any = db.engine(Subsystem.WORKFLOWS)
+        used = set()
+        for _ in range(20):
+            await db.workflows.list_workflows()
+            async with engine.connection() as connection:
+                used.add(connection.info.backend_pid)
+        assert len(used) == 1

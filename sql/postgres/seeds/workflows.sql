@@ -26,6 +26,7 @@
 -- sample: output_conditions = [{"path": "strict $.\"score\"", "op": "lt", "value": 500}]
 -- sample: metadata_conditions = [{"path": "strict $.\"tenant\"", "op": "exists"}]
 -- sample: list_runs_by_workflow_and_status.status = "failed"
+-- sample: filter_runs_by_workflow_and_status.status = "failed"
 -- sample: insert_workflow.handle = "not-taken"
 -- sample: update_workflow.handle = "not-taken"
 -- sample: insert_workflow/conflict.handle = "flow-2"
@@ -49,6 +50,7 @@
 -- sample: fail_run.id = "00000003-0000-4000-8000-0000000000c3"
 -- sample: cancel_run.id = "00000003-0000-4000-8000-0000000000c3"
 -- sample: list_runs_by_trigger.created_from = "2025-02-01T12:34:56.789000Z"
+-- sample: filter_runs_by_trigger.created_from = "2025-02-01T12:34:56.789000Z"
 -- sample: prune_runs.created_before = "2025-02-10T01:00:00.000000Z"
 
 INSERT INTO workflows (

@@ -10,7 +10,7 @@ import psycopg
 from psycopg.pq import DiagnosticField, ExecStatus
 
 from orcheo_sql.codecs.rows import kind_of
-from orcheo_sql.engines.base import CompiledQuery, Rows
+from orcheo_sql.engines.base import CompiledQuery, Rows, gin_parameters
 from orcheo_sql.engines.postgres_errors import translate
 
 from .conflicts import check_conflict
@@ -202,10 +202,10 @@ class PostgresProver:
     ) -> None:
         plan = self.plan(compiled, arguments)
         check_plan(self.proof, query, variant, plan)
-        if variant in compiled.custom_plan_if and not self._uses_gin(plan):
+        if variant in (gin_parameters(query) or ()) and not self._uses_gin(plan):
             line = tag_line(query, "Plan")
             self.proof.report(query, f"its plan uses no GIN index with {variant}", line=line)
-        if variant == BASE:
+        if variant == BASE and not compiled.plans_anew:
             settled = self.settled_plan(compiled, arguments)
             if settled != plan:
                 how = " once it is prepared"

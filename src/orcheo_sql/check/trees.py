@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from orcheo_sql._catalog import DIALECTS, OPERATORS, Query, blocks_of, read_block
 from orcheo_sql._errors import OrcheoSqlError, QueryError
+from orcheo_sql.engines.base import gin_parameters
 
 from .analysis import declared_null
 from .findings import Finding, of_error, place, shown
@@ -100,17 +101,14 @@ def check_tags(query: Query) -> Iterator[Finding]:
     except OrcheoSqlError as error:
         message = of_error(error, otherwise=query.path).message.removeprefix(f"{query.name}: ")
         yield at(message, tag_line(query, "Returns"))
-    for tag, names in (("Null", declared_null(query)), ("Plan", _plan_parameters(query))):
+    for tag, names in (("Null", declared_null(query)), ("Plan", gin_parameters(query) or [])):
         unknown = [n for n in names if n not in query.parameters]
         if unknown:
             yield at(f"tag {tag} names no parameter: {', '.join(unknown)}", tag_line(query, tag))
-    if "Plan" in query.tags and not _plan_parameters(query):
-        yield at("the tag reads `Plan: custom if parameter, parameter`", tag_line(query, "Plan"))
-
-
-def _plan_parameters(query: Query) -> list[str]:
-    match = re.fullmatch(r"custom if (.+)", query.tags.get("Plan", ""))
-    return [n.strip() for n in match[1].split(",")] if match else []
+    if "Plan" in query.tags and gin_parameters(query) is None:
+        yield at(
+            "the tag reads `Plan: custom; GIN for parameter, parameter`", tag_line(query, "Plan")
+        )
 
 
 def compare(sqlite: Tree, postgres: Tree, contract: Mapping[str, Signature]) -> list[Finding]:

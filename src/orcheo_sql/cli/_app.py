@@ -45,6 +45,7 @@ COMMANDS: dict[str, _Entry] = {
     "outbox": _Entry(".outbox", "outbox_app", "List what waits for workers; offer it again."),
     "history": _Entry(".history", "history_app", "Delete old run histories."),
     "tokens": _Entry(".tokens", "tokens_app", "Mint, list, rotate and revoke service tokens."),
+    "bench": _Entry(".bench", "bench", "Measure the configured database against the targets."),
     "settings": _Entry(".settings", "settings", "Show every setting, its value and its source."),
     "sql": _Entry(".sql", "sql_app", "List, show, explain and check the queries."),
 }

@@ -50,6 +50,8 @@ def utc(value: datetime) -> datetime:
     Raises:
         ValidationError: in UTC it is before the year 1 or after 9999.
     """
+    if value.tzinfo is UTC:
+        return value
     if value.tzinfo is None:
         return value.replace(tzinfo=UTC)
     try:

@@ -10,7 +10,7 @@ import types
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from enum import Enum
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin
+from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin
 from uuid import UUID
 
 import msgspec
@@ -63,16 +63,27 @@ _KINDS: tuple[tuple[type, Kind], ...] = (
 )
 
 
+_quoted_instant = msgspec.json.Decoder(datetime).decode
+
+
 def _instant_from_text(value: str) -> datetime:
-    return datetime.fromisoformat(value)
+    return _quoted_instant(f'"{value}"')
 
 
 def _instant_in_utc(value: datetime) -> datetime:
     return value.astimezone(UTC)
 
 
+_quoted_uuid = msgspec.json.Decoder(UUID).decode
+
+
+def _uuid_from_text(value: str) -> UUID:
+    # msgspec reads a UUID ten times as fast as the class does.
+    return _quoted_uuid(f'"{value}"')
+
+
 _FROM_SQLITE: dict[Kind, Callable[[Any], Any]] = {
-    "uuid": UUID,
+    "uuid": _uuid_from_text,
     "instant": _instant_from_text,
     "bool": bool,
 }
@@ -85,7 +96,7 @@ def converter(annotation: Any, dialect: Dialect) -> Callable[[Any], Any] | None:
     if kind == "json":
         return msgspec.json.Decoder(base).decode
     if isinstance(base, type) and issubclass(base, Enum):
-        return base
+        return {member.value: member for member in base}.__getitem__
     if dialect == "sqlite":
         return _FROM_SQLITE.get(kind)
     return _instant_in_utc if kind == "instant" else None
@@ -123,29 +134,168 @@ def row_decoder(
     if problem:
         raise ContractMismatchError(f"{query}: {problem}")
     fields = columns_of(struct)
-    names = tuple(columns)
-    steps = tuple((i, converter(fields[n].type, dialect)) for i, n in enumerate(names))
-    converted = tuple((i, c) for i, c in steps if c is not None)
+    steps = [(name, converter(fields[name].type, dialect)) for name in columns]
+    build = _built(struct, steps)
 
     def decode(row: Sequence[Any]) -> Any:
-        values = list(row)
-        column = 0
         try:
-            for column, convert in converted:
-                value = values[column]
-                if value is not None:
-                    values[column] = convert(value)
-        except (ValueError, TypeError, msgspec.MsgspecError) as error:
-            # The value itself must not travel: msgspec names the path and the expected type, the cause is cut.
-            reason = str(error) if isinstance(error, msgspec.ValidationError) else "malformed"
-            raise DecodeError(
-                f"{query}: column {names[column]} does not fit {struct.__name__}: {reason}",
-                query=query,
-                dialect=dialect,
-            ) from None
-        return struct(**dict(zip(names, values, strict=True)))
+            return build(row)
+        except _MISFIT:
+            column, reason = _misfit(steps, row)
+        # Raised out here, without its cause: the value itself must not travel.
+        raise DecodeError(
+            f"{query}: column {column} does not fit {struct.__name__}: {reason}",
+            query=query,
+            dialect=dialect,
+        )
 
     return decode
+
+
+_MISFIT = (ValueError, TypeError, KeyError, msgspec.MsgspecError)
+
+
+def _built(struct: type[msgspec.Struct], steps: Sequence[tuple[str, Any]]) -> Decoder:
+    """Write the expression that builds a struct from a row.
+
+    A loop over the columns would take longer than all that it calls.
+    """
+    names: dict[str, Any] = {"struct": struct}
+    terms = []
+    for column, (name, convert) in enumerate(steps):
+        value = f"row[{column}]"
+        if convert is not None:
+            names[f"convert{column}"] = convert
+            value = f"None if {value} is None else convert{column}({value})"
+        terms.append(f"{name}={value}")
+    return cast("Decoder", eval(f"lambda row: struct({', '.join(terms)})", names))  # noqa: S307 - names of fields
+
+
+def _misfit(steps: Sequence[tuple[str, Any]], row: Sequence[Any]) -> tuple[str, str]:
+    """Return the first column that can't be converted, and why; msgspec names path and type, never the value."""
+    for (name, convert), value in zip(steps, row, strict=True):
+        if convert is None or value is None:
+            continue
+        try:
+            convert(value)
+        except msgspec.ValidationError as error:
+            return name, str(error)
+        except _MISFIT:
+            return name, "malformed"
+    return "?", "malformed"
+
+
+FEW_ROWS = 4
+"""Fewer rows than that are decoded one by one."""
+
+
+def rows_decoder(
+    struct: type[msgspec.Struct], columns: Sequence[str], dialect: Dialect, query: str
+) -> Callable[[Sequence[Sequence[Any]]], list[Any]]:
+    """Compile the decoder of the lists of one query, which takes them column by column.
+
+    A column is handed to msgspec as one document, which reads fifty values in the time that five calls take. A value
+    that does not fit, and so might be taken for several or for a part of one, is found by the count or by its type;
+    then each row is decoded for itself, and the message names the column.
+
+    Raises:
+        ContractMismatchError: the columns are not those of the struct.
+    """
+    one = row_decoder(struct, columns, dialect, query)
+    fields = columns_of(struct)
+    steps = [_column_converter(fields[name].type, dialect) for name in columns]
+    build = _built_of_columns(struct, columns)
+
+    def decode(rows: Sequence[Sequence[Any]]) -> list[Any]:
+        if not rows or len(rows) < FEW_ROWS:
+            return [one(row) for row in rows]
+        try:
+            values = [
+                column if step is None else step(column)
+                for step, column in zip(steps, zip(*rows, strict=True), strict=True)
+            ]
+            return list(map(build, *values))
+        except Exception:  # noqa: BLE001 - row by row it shows what is wrong, and where
+            return [one(row) for row in rows]
+
+    return decode
+
+
+def _built_of_columns(struct: type[msgspec.Struct], columns: Sequence[str]) -> Callable[..., Any]:
+    terms = ", ".join(f"{name}=_{name}" for name in columns)
+    source = f"lambda {', '.join(f'_{name}' for name in columns)}: struct({terms})"
+    return cast("Callable[..., Any]", eval(source, {"struct": struct}))  # noqa: S307 - names of fields
+
+
+Column = Sequence[Any]
+
+
+def _column_converter(annotation: Any, dialect: Dialect) -> Callable[[Column], Column] | None:
+    """Return what decodes a column, or None when the driver's values are right already."""
+    base, optional = strip_optional(annotation)
+    kind = kind_of(annotation)
+    single = converter(annotation, dialect)
+    if single is None:
+        return None
+    if kind == "json":
+        decode = _documents(base)
+    elif dialect == "sqlite" and kind in ("uuid", "instant"):
+        decode = _quoted(base)
+    else:
+
+        def decode(column: Column) -> Column:
+            return list(map(single, column))
+
+    def convert(column: Column) -> Column:
+        if None not in column:
+            return decode(column)
+        if not optional:
+            raise ValueError("null")
+        values = [value for value in column if value is not None]
+        if not values:
+            return column
+        found = iter(decode(values))
+        return [None if value is None else next(found) for value in column]
+
+    return convert
+
+
+def _documents(kind: Any) -> Callable[[Column], Column]:
+    """Decode documents as one.
+
+    Each stands in brackets of its own on a line of its own. Whatever is in it, it can't take in what comes after it: a
+    string must not go on over the end of a line, and a bracket left open makes its own array hold more than one. So one
+    that stands for several shows in their number.
+    """
+    decode = msgspec.json.Decoder(list[tuple[kind]]).decode
+
+    def convert(column: Column) -> Column:
+        if isinstance(column[0], str):
+            found = decode("[[" + "],\n[".join(column) + "]]")
+        else:
+            found = decode(b"[[" + b"],\n[".join(column) + b"]]")
+        return [value for (value,) in _as_many(found, column)]
+
+    return convert
+
+
+def _quoted(kind: Any) -> Callable[[Column], Column]:
+    """Decode UUIDs and times of SQLite, whose texts are strings of JSON when they are quoted.
+
+    None of either holds a quote, so no two can be read as one.
+    """
+    decode = msgspec.json.Decoder(list[kind]).decode
+
+    def convert(column: Column) -> Column:
+        return _as_many(decode('["' + '","'.join(column) + '"]'), column)
+
+    return convert
+
+
+def _as_many(found: list[Any], column: Column) -> list[Any]:
+    if len(found) != len(column):
+        raise ValueError("not one value for each row")
+    return found
 
 
 def value_decoder(kind: type, dialect: Dialect) -> Callable[[Any], Any] | None:

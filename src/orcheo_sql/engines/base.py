@@ -13,7 +13,7 @@ import msgspec
 
 from .._errors import ContractMismatchError
 from ..codecs.encode import encoder
-from ..codecs.rows import Decoder, Dialect, check_columns, row_decoder, value_decoder
+from ..codecs.rows import Decoder, Dialect, check_columns, row_decoder, rows_decoder, value_decoder
 
 if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
@@ -25,7 +25,7 @@ logger = logging.getLogger("orcheo_sql")
 _PLACEHOLDER = re.compile(
     r"""(?P<quoted>'(?:''|[^'])*'|"(?:""|[^"])*")|(?P<cast>::)|:(?P<name>\w+)"""
 )
-_CUSTOM_PLAN = re.compile(r"^custom if (.+)$")
+_CUSTOM_PLAN = re.compile(r"custom(?:; GIN for (.+))?")
 
 
 class Rows(NamedTuple):
@@ -40,7 +40,7 @@ class CompiledQuery:
     """A query made ready for its driver: text, parameter order, encoder, decoder."""
 
     __slots__ = (
-        "_decode", "_encode", "_names", "custom_plan_if", "dialect", "name", "order", "query", "shape", "sql",
+        "_decode", "_encode", "_names", "dialect", "name", "order", "plans_anew", "query", "shape", "sql",
         "statements", "writes",
     )  # fmt: skip
 
@@ -61,10 +61,8 @@ class CompiledQuery:
             self.order = query.parameters
             self.statements = tuple(label + s for s in query.statements)
         self.sql = self.statements[0]
-        custom = _CUSTOM_PLAN.match(query.tags.get("Plan", ""))
-        self.custom_plan_if = (
-            frozenset(n.strip() for n in custom.group(1).split(",")) if custom else frozenset()
-        )
+        self.plans_anew = gin_parameters(query) is not None
+        """Whether PostgreSQL plans each call for its values, rather than once for all (tag ``Plan:``)."""
 
     @property
     def needs_columns(self) -> bool:
@@ -80,10 +78,6 @@ class CompiledQuery:
             return {name: encode(value) for name, value in params.items()}
         return [encode(params[name]) for name in self.order]
 
-    def wants_custom_plan(self, params: Mapping[str, Any]) -> bool:
-        """Whether a parameter that changes the best plan is given (tag ``Plan: custom if …``)."""
-        return any(params[name] is not None for name in self.custom_plan_if)
-
     def result(self, rows: Rows) -> Any:
         """Decode what came back into what the query's operator promises."""
         if self.shape == "count":
@@ -91,8 +85,7 @@ class CompiledQuery:
         if self._decode is None:
             self._decode = self._compile(rows.columns)
         if self.shape == "rows":
-            decode = self._decode
-            return [decode(row) for row in rows.rows]
+            return self._decode(rows.rows)
         return self._decode(rows.rows[0]) if rows.rows else None
 
     def _compile(self, columns: tuple[str, ...] | None) -> Decoder:
@@ -104,13 +97,18 @@ class CompiledQuery:
         if issubclass(returns, msgspec.Struct):
             if problem := check_columns(returns, columns):
                 raise ContractMismatchError(f"{self.query.place}: {self.name}: {problem}")
-            return row_decoder(returns, columns, self.dialect, self.name)
+            build = rows_decoder if self.shape == "rows" else row_decoder
+            return build(returns, columns, self.dialect, self.name)
         if len(columns) != 1:
             raise ContractMismatchError(
                 f"{self.query.place}: {self.name} returns {len(columns)} columns for one value"
             )
         convert = value_decoder(returns, self.dialect)
-        return lambda row: row[0] if convert is None or row[0] is None else convert(row[0])
+
+        def one(row: Sequence[Any]) -> Any:
+            return row[0] if convert is None or row[0] is None else convert(row[0])
+
+        return (lambda rows: [one(row) for row in rows]) if self.shape == "rows" else one
 
     def _wrong_arguments(self, params: Mapping[str, Any]) -> ContractMismatchError:
         missing = sorted(self._names - params.keys())
@@ -136,6 +134,14 @@ def _numbered(sql: str) -> tuple[str, tuple[str, ...]]:
         return f"${order.index(name) + 1}"
 
     return _PLACEHOLDER.sub(number, sql), tuple(order)
+
+
+def gin_parameters(query: Query) -> list[str] | None:
+    """Return the parameters for which the tag ``Plan:`` promises a GIN index; None when there is no such tag."""
+    found = _CUSTOM_PLAN.fullmatch(query.tags.get("Plan", ""))
+    if found is None:
+        return None
+    return [name.strip() for name in found[1].split(",")] if found[1] else []
 
 
 def compile_catalog(catalog: Catalog) -> dict[str, CompiledQuery]:

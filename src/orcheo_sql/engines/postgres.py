@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import deque
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
@@ -59,6 +60,31 @@ GRACE_SECONDS = 1.0
 # And how long for the server to obey, before the line is cut.
 OBEY_SECONDS = 2.0
 MOST_WORKERS = 100
+
+
+class _Stack(deque[Connection]):
+    """Free connections, of which the one used last comes first.
+
+    The pool takes the one that has rested longest. Where a few would do, each of its backends is then met cold: its
+    statements are not prepared yet, its caches are empty.
+    """
+
+    def append(self, connection: Connection) -> None:
+        self.appendleft(connection)
+
+
+class _Pool(psycopg_pool.AsyncConnectionPool[Connection]):
+    """A pool whose connection used last is used next, and the one that has rested longest goes first."""
+
+    def __init__(self, **arguments: Any):
+        super().__init__(**arguments)
+        # There is no public way to say so.
+        self._pool = _Stack()
+
+    async def _shrink_pool(self) -> None:
+        # Where it is not closed it is used next: so none rests for ever, and outlives its time.
+        self._pool.rotate(1)
+        await super()._shrink_pool()
 
 
 class PostgresEngine:
@@ -117,7 +143,7 @@ class PostgresEngine:
         self._cancelling: set[asyncio.Task[None]] = set()
         self._gate = Gate(dsn, self._reasons, arguments_for(self._reasons, connect_timeout))
         self._class = connection_class(self._gate, self._prepare)
-        self._pool: Pool = psycopg_pool.AsyncConnectionPool(
+        self._pool: Pool = _Pool(
             connection_class=self._class,
             min_size=min_size,
             max_size=max_size,
@@ -258,7 +284,7 @@ class PostgresEngine:
     async def execute(self, query: CompiledQuery, params: Mapping[str, Any]) -> Any:
         """Run one query in autocommit; a read that loses its connection is repeated until the pool timeout."""
         args = query.bind(params)
-        prepare = False if query.custom_plan_if and query.wants_custom_plan(params) else None
+        prepare = False if query.plans_anew else None
         started = begun = time.perf_counter()
         backoff: Backoff | None = None
         try:

@@ -37,7 +37,7 @@ class PostgresTransaction:
     async def execute(self, query: CompiledQuery, params: Mapping[str, Any]) -> Any:
         """Run one query within the transaction; never repeated, for what came before would be missing."""
         args = query.bind(params)
-        prepare = False if query.custom_plan_if and query.wants_custom_plan(params) else None
+        prepare = False if query.plans_anew else None
         observation = self._engine.observation
         started = time.perf_counter()
         try:

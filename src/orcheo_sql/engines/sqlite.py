@@ -28,7 +28,7 @@ from .._errors import (
     PoolTimeoutError,
     StoreError,
 )
-from .base import CompiledQuery, DatabaseHealth, Observation, PoolFigures
+from .base import CompiledQuery, DatabaseHealth, Observation, PoolFigures, Rows
 from .sqlite_connection import (
     Connection,
     create_private,
@@ -37,6 +37,7 @@ from .sqlite_connection import (
     refused_to_open,
 )
 from .sqlite_errors import is_busy
+from .sqlite_group import Write, WriteGroup
 from .sqlite_transaction import SqliteTransaction
 from .waiting import CLOSE_SECONDS, HEALTH_SECONDS, Backoff, Lane, Watch, finish
 
@@ -87,6 +88,7 @@ class SqliteEngine:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._writing: Lane[Connection] = Lane()
         self._reading: Lane[Connection] = Lane()
+        self._group = self._new_group()
         self._all: list[Connection] = []
         self._readers = readers
         self._opening = 0
@@ -140,14 +142,31 @@ class SqliteEngine:
         for connection in self._all:
             # One at rest must not be interrupted: the last to close could no longer bring the WAL home.
             if connection not in idle:
-                connection.interrupt_now()
+                connection.end_all()
             with suppress(sqlite3.Error):
                 await finish(connection.close())
         self._watch.stop()
         self._all.clear()
         self._writing, self._reading = Lane(), Lane()
+        self._group = self._new_group()
         if self._memory is not None:
             self._memory.cleanup()
+
+    def _new_group(self) -> WriteGroup:
+        lane = self._writing
+        return WriteGroup(self._take_writer, lane.give, self._no_writer, self._busy_timeout)
+
+    async def _take_writer(self, seconds: float) -> Connection:
+        self._check_loop(asyncio.get_running_loop())
+        return self._writing.take() or await self._writing.wait(seconds)
+
+    def _no_writer(self) -> DatabaseBusyError:
+        self._timeouts += 1
+        return DatabaseBusyError(
+            f"a unit of work of this process did not end within {self._busy_timeout:g} s ({self.location}); keep units "
+            "of work short, and free of waiting for other writers",
+            dialect="sqlite",
+        )
 
     @property
     def _is_busy(self) -> bool:
@@ -214,22 +233,23 @@ class SqliteEngine:
         try:
             return await lane.wait(self._busy_timeout)
         except TimeoutError:
+            if not reading:
+                raise self._no_writer() from None
             self._timeouts += 1
-            waited = f"within {self._busy_timeout:g} s"
-            if reading:
-                raise PoolTimeoutError(
-                    f"no connection for reading became free {waited} ({self.location}); raise ORCHEO_SQLITE_READERS",
-                    dialect="sqlite",
-                ) from None
-            raise DatabaseBusyError(
-                f"a unit of work of this process did not end {waited} ({self.location}); keep units of work short, "
-                "and free of waiting for other writers",
+            raise PoolTimeoutError(
+                f"no connection for reading became free within {self._busy_timeout:g} s ({self.location}); raise "
+                "ORCHEO_SQLITE_READERS",
                 dialect="sqlite",
             ) from None
 
     async def execute(self, query: CompiledQuery, params: Mapping[str, Any]) -> Any:
-        """Run one query on its own: a read on a reader, a write as a transaction on the writer."""
+        """Run one query on its own: a read on a reader, a write as a transaction on the writer.
+
+        Writes that find the writer busy are committed together (`sqlite_group`).
+        """
         args = query.bind(params)
+        if query.writes and not self._writing.free:
+            return query.result(await self._in_group(query, args))
         lane = self._writing if query.writes else self._reading
         started = begun = time.perf_counter()
         try:
@@ -246,6 +266,20 @@ class SqliteEngine:
             raise
         self.observation.record(query.name, "sqlite", started, begun)
         return query.result(rows)
+
+    async def _in_group(self, query: CompiledQuery, args: dict[str, Any]) -> Rows:
+        self._check_loop(asyncio.get_running_loop())
+        write = Write(query, args)
+        failure: BaseException | None = None
+        try:
+            await self._group.run(write)
+            return write.result()
+        except BaseException as error:
+            failure = error
+            raise
+        finally:
+            begun = write.begun or time.perf_counter()
+            self.observation.record(query.name, "sqlite", write.started, begun, failure)
 
     @asynccontextmanager
     async def transaction(self, *, immediate: bool = True) -> AsyncIterator[SqliteTransaction]:
@@ -317,7 +351,7 @@ class SqliteEngine:
             pool=PoolFigures(
                 size=len(self._all),
                 idle=len(self._writing.free) + len(self._reading.free),
-                waiting=self._writing.waiting + self._reading.waiting,
+                waiting=self._writing.waiting + self._reading.waiting + self._group.waiting,
                 timeouts=self._timeouts,
                 maximum=self._readers + 1,
             ),

@@ -61,6 +61,8 @@ class Connection(aiosqlite.Connection):
         self._busy_timeout = busy_timeout
         self._stopping = False
         self._is_limited = True
+        self.is_ending = False
+        """Whether nothing more is to begin."""
         self.ending: asyncio.Future[Any] | None = None
         """Done when the thread has ended, once it was told to."""
 
@@ -94,12 +96,8 @@ class Connection(aiosqlite.Connection):
         except asyncio.CancelledError:
             await finish(self._rest())
             raise
-        except sqlite3.Error as error:
-            raise translate(error, query=name) from error
-        except (OverflowError, UnicodeEncodeError) as error:
-            raise ValidationError(
-                f"{name}: a value can't be stored: {type(error).__name__}"
-            ) from None
+        except DRIVER_ERRORS as error:
+            raise refusal(error, name) from error
         finally:
             self._watch.end(self)
 
@@ -111,6 +109,42 @@ class Connection(aiosqlite.Connection):
             yield
         finally:
             self._is_limited = True
+
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        """Look after what runs meanwhile: each statement that takes too long is ended."""
+        self._stopping = False
+        self._watch.begin(self)
+        try:
+            yield
+        finally:
+            self._watch.end(self)
+
+    def begin_again(self) -> None:
+        """Let the time limit of a statement count from now on; what was ended was another one."""
+        self._stopping = False
+        if self._is_limited:
+            self._watch.since[self] = time.monotonic()
+
+    def was_hasty(self, error: Exception, begun: float) -> bool:
+        """Tell whether a statement was ended that had not taken too long (since `time.perf_counter`): the end of another."""
+        limit = self._watch.limit
+        return (
+            isinstance(error, sqlite3.Error)
+            and code_of(error) == sqlite3.SQLITE_INTERRUPT
+            and not self.is_ending
+            and limit is not None
+            and time.perf_counter() - begun < limit
+        )
+
+    def end_all(self) -> None:
+        """End the running statement, and all that would come after it: the database closes."""
+        self.is_ending = True
+        self.interrupt_now()
+
+    def stop_waiting(self) -> None:
+        """Wait no longer for other processes."""
+        self._stopping = True
 
     def interrupt_now(self) -> None:
         """End the running statement, or its wait for a lock, soon."""
@@ -131,27 +165,30 @@ class Connection(aiosqlite.Connection):
             if not idle.done():
                 self.interrupt_now()
 
-    def patiently(self, raw: sqlite3.Connection, step: Callable[[], T]) -> T:
+    def patiently(
+        self, raw: sqlite3.Connection, step: Callable[[], T], patience: float | None = None
+    ) -> T:
         """Run a step in the thread; while another process holds the lock it needs, wait and run it again.
 
-        The time limit of the statement does not count while it waits.
+        The time limit of the statement does not count while it waits: as long as the busy timeout, or `patience`.
         """
+        patience = self._busy_timeout if patience is None else patience
         deadline = 0.0
         while True:
             try:
                 result = step()
             except sqlite3.OperationalError as error:
-                if not is_busy(error) or self._stopping:
+                if not is_busy(error) or self._stopping or self.is_ending:
                     raise
                 now = time.monotonic()
-                deadline = deadline or now + self._busy_timeout - LOCK_SLICE_SECONDS
+                deadline = deadline or now + patience - LOCK_SLICE_SECONDS
                 if now > deadline:
                     raise
                 if self._is_limited:
                     self._watch.since[self] = deadline + self._busy_timeout
             else:
-                if deadline and self._is_limited:
-                    self._watch.since[self] = time.monotonic()
+                if deadline:
+                    self.begin_again()
                 return result
 
     def read(self, raw: sqlite3.Connection, query: CompiledQuery, args: dict[str, Any]) -> Rows:
@@ -188,6 +225,18 @@ class Connection(aiosqlite.Connection):
         return function(raw, *args)
 
 
+DRIVER_ERRORS = (sqlite3.Error, OverflowError, UnicodeEncodeError)
+
+
+def refusal(error: Exception, name: str | None) -> Exception:
+    """Return our error for one of the driver's; anything else is returned as it is."""
+    if isinstance(error, sqlite3.Error):
+        return translate(error, query=name)
+    if isinstance(error, DRIVER_ERRORS):
+        return ValidationError(f"{name}: a value can't be stored: {type(error).__name__}")
+    return error
+
+
 def _nothing(_raw: sqlite3.Connection) -> None:
     pass
 
@@ -205,9 +254,14 @@ def run_statements(raw: sqlite3.Connection, query: CompiledQuery, args: dict[str
         if cursor.description is None:
             count += max(cursor.rowcount, 0)
             continue
-        rows = cursor.fetchall()
+        description = cursor.description
+        try:
+            rows = cursor.fetchall()
+        finally:
+            # An error keeps the cursor alive, and a statement that is not over keeps the transaction from ending.
+            cursor.close()
         if result is None:
-            columns = tuple(c[0] for c in cursor.description) if query.needs_columns else None
+            columns = tuple(c[0] for c in description) if query.needs_columns else None
             result = Rows(columns, rows, 0)
         if not rows:
             break

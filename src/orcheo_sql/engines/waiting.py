@@ -65,6 +65,20 @@ async def finish(work: Coroutine[Any, Any, T]) -> T:
     return task.result()
 
 
+async def settled(future: asyncio.Future[Any]) -> asyncio.CancelledError | None:
+    """Wait until a future is done, however often the caller is cancelled; return the last cancellation.
+
+    There is no task between that somebody might cancel.
+    """
+    cancelled: asyncio.CancelledError | None = None
+    while not future.done():
+        try:
+            await asyncio.wait([future])
+        except asyncio.CancelledError as error:
+            cancelled = error
+    return cancelled
+
+
 async def _rest_of(work: Coroutine[Any, Any, T], awaited: Any) -> T:
     return await _resumed(work, awaited)
 
@@ -153,7 +167,7 @@ class Watch(Generic[T]):
 
     def __init__(self, limit: float | None, late: Callable[[T, float], None]):
         """Call `late(work, seconds over the limit)`, again and again, for work older than `limit`; None for no limit."""
-        self._limit = limit
+        self.limit = limit
         self._late = late
         self._timer: asyncio.TimerHandle | None = None
         self.since: dict[T, float] = {}
@@ -170,19 +184,19 @@ class Watch(Generic[T]):
         self.since.pop(work, None)
 
     def _look_later(self) -> None:
-        if self._limit is not None:
-            pause = min(self._limit / 4, LONGEST_LOOK_SECONDS)
+        if self.limit is not None:
+            pause = min(self.limit / 4, LONGEST_LOOK_SECONDS)
             self._timer = asyncio.get_running_loop().call_later(pause, self._look)
 
     def _look(self) -> None:
         self._timer = None
-        if not self.since or self._limit is None:
+        if not self.since or self.limit is None:
             return
         self._look_later()
         now = monotonic()
         for work, since in list(self.since.items()):
-            if now - since > self._limit:
-                self._late(work, now - since - self._limit)
+            if now - since > self.limit:
+                self._late(work, now - since - self.limit)
 
     def stop(self) -> None:
         """Look no more."""

@@ -147,12 +147,16 @@ class AgentensorRepository(Repository):
         metadata: Filter | None,
         limit: int,
     ) -> list[AgentensorCheckpoint]:
+        if metrics is metadata is None:
+            return await self.q.list_checkpoints(
+                workflow_id=_workflow_id(workflow_id), before_version=before, limit=limit
+            )
         nothing = None, None
         contains, conditions = nothing if metrics is None else as_filter(metrics).to_parameters()
         meta_contains, meta_conditions = (
             nothing if metadata is None else as_filter(metadata).to_parameters()
         )
-        return await self.q.list_checkpoints(
+        return await self.q.filter_checkpoints(
             workflow_id=_workflow_id(workflow_id),
             before_version=before,
             metrics_contains=contains,

@@ -25,8 +25,6 @@ _UUID = re.compile(r"[0-9a-f]{8}(-?)[0-9a-f]{4}(?:\1[0-9a-f]{4}){2}\1[0-9a-f]{12
 LAST_ID = "\U0010ffff"
 """Behind every id that is in use: the first page begins there."""
 
-_RECORD = tuple(field for field in RunHistoryRecord.__struct_fields__ if field != "steps")
-
 
 class HistoryLists(Repository):
     """The part of `HistoryRepository` that reads."""
@@ -194,7 +192,25 @@ class HistoryLists(Repository):
 
 def as_record(row: StoredHistory, steps: list[RunHistoryStep]) -> RunHistoryRecord:
     """Return the entity that a row and its steps make."""
-    return RunHistoryRecord(**{name: getattr(row, name) for name in _RECORD}, steps=steps)
+    return RunHistoryRecord(
+        workflow_id=row.workflow_id,
+        execution_id=row.execution_id,
+        inputs=row.inputs,
+        runnable_config=row.runnable_config,
+        tags=row.tags,
+        callbacks=row.callbacks,
+        metadata=row.metadata,
+        run_name=row.run_name,
+        status=row.status,
+        started_at=row.started_at,
+        completed_at=row.completed_at,
+        error=row.error,
+        steps=steps,
+        trace_id=row.trace_id,
+        trace_started_at=row.trace_started_at,
+        trace_completed_at=row.trace_completed_at,
+        trace_last_span_at=row.trace_last_span_at,
+    )
 
 
 def as_text_id(value: object, name: str) -> str:

@@ -48,8 +48,8 @@ class _Filters(TypedDict):
     metadata_conditions: JsonText | None
 
 
-class _Window(_Filters):
-    """What all run lists take: the part of the list that is wanted, and the filters."""
+class _Window(TypedDict):
+    """The part of a list that is wanted."""
 
     created_from: datetime
     before_at: datetime
@@ -73,8 +73,12 @@ class WorkflowRunLists(WorkflowVersions):
         """
         workflow_id = as_uuid(workflow_id, "workflow_id")
         most = NO_LIMIT if limit is None else check_limit(limit)
-        rows = await self._runs(
-            workflow_id, None, None, EARLIEST, LATEST, HIGHEST_ID, _no_filters(), most
+        rows = await self.q.list_runs_by_workflow(
+            workflow_id=workflow_id,
+            created_from=EARLIEST,
+            before_at=LATEST,
+            before_id=HIGHEST_ID,
+            limit=most,
         )
         if not rows:
             await self._require_workflow(workflow_id)
@@ -117,47 +121,75 @@ class WorkflowRunLists(WorkflowVersions):
         before_at, before_id = position("runs", cursor, LATEST, HIGHEST_ID)
         if (end, LOWEST_ID) < (before_at, before_id):
             before_at, before_id = end, (HIGHEST_ID if created_before is None else LOWEST_ID)
-        rows = await self._runs(
-            None if workflow_id is None else as_uuid(workflow_id, "workflow_id"),
-            None if status is None else _status(status),
-            None if triggered_by is None else require_text(triggered_by, "triggered_by"),
-            EARLIEST if created_from is None else as_instant(created_from, "created_from"),
-            before_at,
-            before_id,
-            _filters(input_filter, output_filter, metadata_filter),
-            limit + 1,
-        )
+        workflow = None if workflow_id is None else as_uuid(workflow_id, "workflow_id")
+        state = None if status is None else _status(status)
+        trigger = None if triggered_by is None else require_text(triggered_by, "triggered_by")
+        window: _Window = {
+            "created_from": EARLIEST
+            if created_from is None
+            else as_instant(created_from, "created_from"),
+            "before_at": before_at,
+            "before_id": before_id,
+            "limit": limit + 1,
+        }
+        filters = _filters(input_filter, output_filter, metadata_filter)
+        trigger_leads = workflow is None and state is None
+        if any(filters.values()) or (trigger is not None and not trigger_leads):
+            rows = await self._filtered(workflow, state, trigger, window, filters)
+        else:
+            rows = await self._listed(workflow, state, trigger, window)
         return page_of(rows, limit, lambda r: encode_cursor("runs", r.created_at, r.id))
 
-    async def _runs(
+    async def _listed(
         self,
         workflow_id: UUID | None,
         status: WorkflowRunStatus | None,
         triggered_by: str | None,
-        created_from: datetime,
-        before_at: datetime,
-        before_id: UUID,
-        filters: _Filters,
-        limit: int,
+        window: _Window,
     ) -> list[WorkflowRun]:
-        """Run the list whose leading column is given: each has an index of its own."""
-        window: _Window = {
-            "created_from": created_from, "before_at": before_at, "before_id": before_id, "limit": limit, **filters
-        }  # fmt: skip
+        """Run the list whose leading columns are given: each has an index of its own."""
         q = self.q
         if workflow_id is not None and status is not None:
             return await q.list_runs_by_workflow_and_status(
-                workflow_id=workflow_id, status=status, triggered_by=triggered_by, **window
+                workflow_id=workflow_id, status=status, **window
             )
         if workflow_id is not None:
-            return await q.list_runs_by_workflow(
-                workflow_id=workflow_id, triggered_by=triggered_by, **window
-            )
+            return await q.list_runs_by_workflow(workflow_id=workflow_id, **window)
         if triggered_by is not None:
-            return await q.list_runs_by_trigger(triggered_by=triggered_by, status=status, **window)
+            return await q.list_runs_by_trigger(triggered_by=triggered_by, **window)
         if status is not None:
             return await q.list_runs_by_status(status=status, **window)
         return await q.list_runs(**window)
+
+    async def _filtered(
+        self,
+        workflow_id: UUID | None,
+        status: WorkflowRunStatus | None,
+        triggered_by: str | None,
+        window: _Window,
+        filters: _Filters,
+    ) -> list[WorkflowRun]:
+        """Run the list whose leading columns are given, with all that can't lead as a filter."""
+        q = self.q
+        if workflow_id is not None and status is not None:
+            return await q.filter_runs_by_workflow_and_status(
+                workflow_id=workflow_id,
+                status=status,
+                triggered_by=triggered_by,
+                **window,
+                **filters,
+            )
+        if workflow_id is not None:
+            return await q.filter_runs_by_workflow(
+                workflow_id=workflow_id, triggered_by=triggered_by, **window, **filters
+            )
+        if triggered_by is not None:
+            return await q.filter_runs_by_trigger(
+                triggered_by=triggered_by, status=status, **window, **filters
+            )
+        if status is not None:
+            return await q.filter_runs_by_status(status=status, **window, **filters)
+        return await q.filter_runs(**window, **filters)
 
     async def count_runs_by_status(self, *, workflow_id: UUID | None = None) -> RunStatusCounts:
         """Count runs by state, of one workflow or of all, in one statement."""
@@ -216,10 +248,6 @@ def _status(value: WorkflowRunStatus | str) -> WorkflowRunStatus:
     except ValueError:
         allowed = ", ".join(WorkflowRunStatus)
         raise ValidationError(f"status must be one of {allowed}, got {value!r}") from None
-
-
-def _no_filters() -> _Filters:
-    return _filters(None, None, None)
 
 
 def _filters(given: Filter | None, output: Filter | None, metadata: Filter | None) -> _Filters:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import threading
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -30,6 +32,9 @@ _SKEW = timedelta(minutes=1)
 
 # Days looked at for two in a row: over two years of a schedule that fires every other day.
 _DAYS_LOOKED_AT = 400
+
+PARSED_SCHEDULES = 256
+"""How many parsed schedules are kept at most."""
 
 
 class DueOccurrences(Record, frozen=True, kw_only=True):
@@ -91,7 +96,18 @@ def checked_cron(config: CronTriggerConfig) -> dict[str, Any]:
 
 def schedule_of(config: CronTriggerConfig) -> CronSchedule:
     """Return the schedule of a config; refuse a stored one whose expression or zone is unknown."""
-    return CronSchedule(config.expression, config.timezone, config.start_at, config.end_at)
+    bounds = [None if at is None else to_utc(at) for at in (config.start_at, config.end_at)]
+    if not isinstance(config.expression, str) or not isinstance(config.timezone, str):
+        return CronSchedule(config.expression, config.timezone, *bounds)  # refuses it
+    return _parsed(config.expression, config.timezone, *bounds, threading.get_ident())
+
+
+@functools.lru_cache(maxsize=PARSED_SCHEDULES)
+def _parsed(
+    expression: str, timezone: str, start_at: datetime | None, end_at: datetime | None, _thread: int
+) -> CronSchedule:
+    """Parse a schedule, once for each thread that asks: what it says depends on nothing else (docs/performance.md)."""
+    return CronSchedule(expression, timezone, start_at, end_at)
 
 
 def first_occurrence(config: CronTriggerConfig, now: datetime) -> datetime | None:

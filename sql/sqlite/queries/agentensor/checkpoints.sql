@@ -22,9 +22,25 @@ FROM agentensor_workflows AS w
 INNER JOIN agentensor_checkpoints AS c ON c.workflow_id = w.workflow_id AND c.config_version = w.best_version
 WHERE w.workflow_id = :workflow_id;
 
--- name: list_checkpoints(workflow_id, before_version, metrics_contains, metrics_conditions, metadata_contains, metadata_conditions, limit)
--- List the checkpoints of a workflow, newest first. A filter that is NULL does not apply (docs/filters.md).
+-- name: list_checkpoints(workflow_id, before_version, limit)
+-- List the checkpoints of a workflow, newest first.
 -- Returns: AgentensorCheckpoint
+-- Index: sqlite_autoindex_agentensor_checkpoints_2 in order
+SELECT
+    c.id, c.workflow_id, c.config_version, c.runnable_config, c.metrics, c.metadata, c.artifact_url, c.created_at,
+    coalesce(c.config_version = w.best_version, FALSE) AS is_best
+FROM agentensor_checkpoints AS c
+INNER JOIN agentensor_workflows AS w ON w.workflow_id = c.workflow_id
+WHERE
+    c.workflow_id = :workflow_id AND c.config_version < :before_version
+ORDER BY c.config_version DESC
+LIMIT :limit;
+
+-- name: filter_checkpoints(workflow_id, before_version, metrics_contains, metrics_conditions, metadata_contains, metadata_conditions, limit)
+-- List the checkpoints of a workflow that meet filters, newest first. A filter that is NULL does not apply
+-- (docs/filters.md).
+-- Returns: AgentensorCheckpoint
+-- Plan: custom
 -- Index: sqlite_autoindex_agentensor_checkpoints_2 in order
 SELECT
     c.id, c.workflow_id, c.config_version, c.runnable_config, c.metrics, c.metadata, c.artifact_url, c.created_at,

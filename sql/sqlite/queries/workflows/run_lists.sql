@@ -1,12 +1,11 @@
 -- Lists of runs, newest first: one query per leading column, so that each has the index that serves it.
--- Shared by all: a time window [created_from, before_at), a keyset cursor (before_at, before_id) and JSON filters.
--- A filter that is NULL does not apply; docs/filters.md tells what containment and conditions mean.
+-- Shared by all: a time window [created_from, before_at) and a keyset cursor (before_at, before_id). Nothing here is
+-- optional: PostgreSQL plans these once for all, and would expect each optional filter to leave few rows over.
 
--- name: list_runs(created_from, before_at, before_id, input_contains, input_conditions, output_contains, output_conditions, metadata_contains, metadata_conditions, limit)
+-- name: list_runs(created_from, before_at, before_id, limit)
 -- List runs, newest first.
 -- Returns: WorkflowRun
 -- Index: ix_workflow_runs__created in order
--- Plan: custom if input_contains, output_contains, metadata_contains
 SELECT
     r.id, r.created_at, r.updated_at, r.audit_log, r.workflow_version_id, r.status, r.triggered_by,
     i.input_payload, i.runnable_config, o.output_payload, r.started_at, r.completed_at, r.error
@@ -15,20 +14,13 @@ INNER JOIN workflow_run_inputs AS i ON i.run_id = r.id
 LEFT JOIN workflow_run_outputs AS o ON o.run_id = r.id
 WHERE
     r.created_at >= :created_from AND (r.created_at, r.id) < (:before_at, :before_id)
-    AND (:input_contains IS NULL OR json_contains(i.input_payload, :input_contains))
-    AND (:input_conditions IS NULL OR json_meets(i.input_payload, :input_conditions))
-    AND (:output_contains IS NULL OR json_contains(o.output_payload, :output_contains))
-    AND (:output_conditions IS NULL OR json_meets(o.output_payload, :output_conditions))
-    AND (:metadata_contains IS NULL OR json_contains(i.metadata, :metadata_contains))
-    AND (:metadata_conditions IS NULL OR json_meets(i.metadata, :metadata_conditions))
 ORDER BY r.created_at DESC, r.id DESC
 LIMIT :limit;
 
--- name: list_runs_by_workflow(workflow_id, triggered_by, created_from, before_at, before_id, input_contains, input_conditions, output_contains, output_conditions, metadata_contains, metadata_conditions, limit)
+-- name: list_runs_by_workflow(workflow_id, created_from, before_at, before_id, limit)
 -- List the runs of one workflow, newest first.
 -- Returns: WorkflowRun
 -- Index: ix_workflow_runs__workflow_created in order
--- Plan: custom if input_contains, output_contains, metadata_contains
 SELECT
     r.id, r.created_at, r.updated_at, r.audit_log, r.workflow_version_id, r.status, r.triggered_by,
     i.input_payload, i.runnable_config, o.output_payload, r.started_at, r.completed_at, r.error
@@ -37,22 +29,14 @@ INNER JOIN workflow_run_inputs AS i ON i.run_id = r.id
 LEFT JOIN workflow_run_outputs AS o ON o.run_id = r.id
 WHERE
     r.workflow_id = :workflow_id
-    AND (:triggered_by IS NULL OR r.triggered_by = :triggered_by)
     AND r.created_at >= :created_from AND (r.created_at, r.id) < (:before_at, :before_id)
-    AND (:input_contains IS NULL OR json_contains(i.input_payload, :input_contains))
-    AND (:input_conditions IS NULL OR json_meets(i.input_payload, :input_conditions))
-    AND (:output_contains IS NULL OR json_contains(o.output_payload, :output_contains))
-    AND (:output_conditions IS NULL OR json_meets(o.output_payload, :output_conditions))
-    AND (:metadata_contains IS NULL OR json_contains(i.metadata, :metadata_contains))
-    AND (:metadata_conditions IS NULL OR json_meets(i.metadata, :metadata_conditions))
 ORDER BY r.created_at DESC, r.id DESC
 LIMIT :limit;
 
--- name: list_runs_by_workflow_and_status(workflow_id, status, triggered_by, created_from, before_at, before_id, input_contains, input_conditions, output_contains, output_conditions, metadata_contains, metadata_conditions, limit)
+-- name: list_runs_by_workflow_and_status(workflow_id, status, created_from, before_at, before_id, limit)
 -- List the runs of one workflow that are in one state, newest first.
 -- Returns: WorkflowRun
 -- Index: ix_workflow_runs__workflow_status_created in order
--- Plan: custom if input_contains, output_contains, metadata_contains
 SELECT
     r.id, r.created_at, r.updated_at, r.audit_log, r.workflow_version_id, r.status, r.triggered_by,
     i.input_payload, i.runnable_config, o.output_payload, r.started_at, r.completed_at, r.error
@@ -61,22 +45,14 @@ INNER JOIN workflow_run_inputs AS i ON i.run_id = r.id
 LEFT JOIN workflow_run_outputs AS o ON o.run_id = r.id
 WHERE
     r.workflow_id = :workflow_id AND r.status = :status
-    AND (:triggered_by IS NULL OR r.triggered_by = :triggered_by)
     AND r.created_at >= :created_from AND (r.created_at, r.id) < (:before_at, :before_id)
-    AND (:input_contains IS NULL OR json_contains(i.input_payload, :input_contains))
-    AND (:input_conditions IS NULL OR json_meets(i.input_payload, :input_conditions))
-    AND (:output_contains IS NULL OR json_contains(o.output_payload, :output_contains))
-    AND (:output_conditions IS NULL OR json_meets(o.output_payload, :output_conditions))
-    AND (:metadata_contains IS NULL OR json_contains(i.metadata, :metadata_contains))
-    AND (:metadata_conditions IS NULL OR json_meets(i.metadata, :metadata_conditions))
 ORDER BY r.created_at DESC, r.id DESC
 LIMIT :limit;
 
--- name: list_runs_by_status(status, created_from, before_at, before_id, input_contains, input_conditions, output_contains, output_conditions, metadata_contains, metadata_conditions, limit)
+-- name: list_runs_by_status(status, created_from, before_at, before_id, limit)
 -- List runs that are in one state, newest first.
 -- Returns: WorkflowRun
 -- Index: ix_workflow_runs__status_created in order
--- Plan: custom if input_contains, output_contains, metadata_contains
 SELECT
     r.id, r.created_at, r.updated_at, r.audit_log, r.workflow_version_id, r.status, r.triggered_by,
     i.input_payload, i.runnable_config, o.output_payload, r.started_at, r.completed_at, r.error
@@ -86,21 +62,14 @@ LEFT JOIN workflow_run_outputs AS o ON o.run_id = r.id
 WHERE
     r.status = :status
     AND r.created_at >= :created_from AND (r.created_at, r.id) < (:before_at, :before_id)
-    AND (:input_contains IS NULL OR json_contains(i.input_payload, :input_contains))
-    AND (:input_conditions IS NULL OR json_meets(i.input_payload, :input_conditions))
-    AND (:output_contains IS NULL OR json_contains(o.output_payload, :output_contains))
-    AND (:output_conditions IS NULL OR json_meets(o.output_payload, :output_conditions))
-    AND (:metadata_contains IS NULL OR json_contains(i.metadata, :metadata_contains))
-    AND (:metadata_conditions IS NULL OR json_meets(i.metadata, :metadata_conditions))
 ORDER BY r.created_at DESC, r.id DESC
 LIMIT :limit;
 
--- name: list_runs_by_trigger(triggered_by, status, created_from, before_at, before_id, input_contains, input_conditions, output_contains, output_conditions, metadata_contains, metadata_conditions, limit)
--- List runs by what triggered them and, optionally, their state, newest first.
+-- name: list_runs_by_trigger(triggered_by, created_from, before_at, before_id, limit)
+-- List runs by what triggered them, newest first.
 -- Returns: WorkflowRun
 -- Index: ix_workflow_runs__trigger_created in order
 -- Differs: PostgreSQL limits the size of an index entry, so its index holds the beginning of the trigger.
--- Plan: custom if input_contains, output_contains, metadata_contains
 SELECT
     r.id, r.created_at, r.updated_at, r.audit_log, r.workflow_version_id, r.status, r.triggered_by,
     i.input_payload, i.runnable_config, o.output_payload, r.started_at, r.completed_at, r.error
@@ -108,14 +77,8 @@ FROM workflow_runs AS r
 INNER JOIN workflow_run_inputs AS i ON i.run_id = r.id
 LEFT JOIN workflow_run_outputs AS o ON o.run_id = r.id
 WHERE
-    r.triggered_by = :triggered_by AND (:status IS NULL OR r.status = :status)
+    r.triggered_by = :triggered_by
     AND r.created_at >= :created_from AND (r.created_at, r.id) < (:before_at, :before_id)
-    AND (:input_contains IS NULL OR json_contains(i.input_payload, :input_contains))
-    AND (:input_conditions IS NULL OR json_meets(i.input_payload, :input_conditions))
-    AND (:output_contains IS NULL OR json_contains(o.output_payload, :output_contains))
-    AND (:output_conditions IS NULL OR json_meets(o.output_payload, :output_conditions))
-    AND (:metadata_contains IS NULL OR json_contains(i.metadata, :metadata_contains))
-    AND (:metadata_conditions IS NULL OR json_meets(i.metadata, :metadata_conditions))
 ORDER BY r.created_at DESC, r.id DESC
 LIMIT :limit;
 

@@ -1,0 +1,113 @@
+"""Reads at several sizes of the database, in turns: they take as long among a million runs as among a thousand."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from benchmarks.stage import Stage, replay, replay_timer
+
+from orcheo_sql.bench.measure import SIMPLE_P95_SECONDS, Samples, in_turns
+from orcheo_sql.bench.operations import OPERATIONS
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable, Iterator
+
+    from benchmarks.stage import Verdicts
+
+    from orcheo_sql.bench.measure import Operation
+
+READS = [operation for operation in OPERATIONS if not operation.writes]
+
+
+@pytest.fixture(scope="module")
+def stages(
+    request: pytest.FixtureRequest,
+    runner: asyncio.Runner,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Callable[[str], list[Stage]]]:
+    """Return the stages of a dialect, one for each scale, smallest first."""
+    scales = request.config.getoption("--growth")
+    if not scales:
+        pytest.skip("to compare sizes: --growth 1000,100000,1000000")
+    opened: dict[str, list[Stage]] = {}
+
+    def of(dialect: str) -> list[Stage]:
+        if dialect not in opened:
+            server = request.getfixturevalue("postgres_server") if dialect == "postgres" else None
+            opened[dialect] = [
+                Stage(
+                    runner,
+                    dialect,
+                    scale=scale,
+                    samples=request.config.getoption("--samples"),
+                    folder=tmp_path_factory.mktemp(f"{dialect}-{scale}"),
+                    server=server,
+                )
+                for scale in scales
+            ]
+        return opened[dialect]
+
+    yield of
+    for stage in (each for several in opened.values() for each in several):
+        stage.close()
+
+
+async def measured(stages: list[Stage], operation: Operation) -> list[Samples]:
+    count = stages[0].samples
+    prepared = [list(await operation.prepare(stage.data, count)) for stage in stages]
+    return await in_turns(
+        [f"{stage.data.scale.runs:,} runs" for stage in stages],
+        [
+            partial(_call, operation, stage, given)
+            for stage, given in zip(stages, prepared, strict=True)
+        ],
+        count,
+    )
+
+
+async def _call(operation: Operation, stage: Stage, given: list[Any], turn: int) -> None:
+    await operation.call(stage.data.db, given[turn])
+
+
+@pytest.mark.parametrize(
+    ("dialect", "operation"),
+    [
+        pytest.param(
+            dialect,
+            operation,
+            id=f"{dialect}-{operation.name}",
+            marks=pytest.mark.benchmark(group=f"{dialect}: growth", timer=replay_timer),
+        )
+        for dialect in ("sqlite", "postgres")
+        for operation in READS
+    ],
+)
+def test_growth(
+    stages: Callable[[str], list[Stage]],
+    verdicts: Verdicts,
+    benchmark: Any,
+    dialect: str,
+    operation: Operation,
+) -> None:
+    opened = stages(dialect)
+    found = opened[0].run(measured(opened, operation))
+    replay(benchmark, found[-1])
+    smallest, largest = found[0], found[-1]
+    growth = largest.p50 / smallest.p50
+    benchmark.extra_info["p50 by scale"] = {each.name: each.p50 for each in found}
+    misses = []
+    walks = dialect in operation.walks
+    if not walks and growth > operation.growth:
+        misses.append(
+            f"takes {growth:.2f} x as long with {largest.name}, {operation.growth:g} x are fine"
+        )
+    if not walks and largest.p95 > SIMPLE_P95_SECONDS:
+        misses.append(f"p95 is {largest.p95 * 1000:.0f} ms with {largest.name}, 100 ms are fine")
+    verdicts.note(
+        f"{dialect}: growth of {operation.name}",
+        ", ".join(f"{each.name} {each.p50 * 1000:.3f} ms" for each in found),
+        misses,
+    )

@@ -1,0 +1,132 @@
+"""Workflows, versions and runs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+from orcheo_sql._filters import JsonFilter
+
+from ..data import PAYLOAD
+from ..measure import DOCUMENTS_LIMIT, SCATTERED, Operation
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from uuid import UUID
+
+    from orcheo_sql.structs import WorkflowVersion
+
+    from ..data import Data
+
+DEEPEST_PAGES = 20
+REPLANNED = 5.0
+"""From some size on PostgreSQL plans each search for its words, which takes longer than to find a rare one."""
+
+
+async def one_version(data: Data, count: int) -> Sequence[WorkflowVersion]:
+    return [await data.new_version()] * count
+
+
+async def pending_runs(data: Data, count: int) -> Sequence[UUID]:
+    version = await data.new_version()
+    return [(await data.new_run(version)).id for _ in range(count)]
+
+
+async def running_runs(data: Data, count: int) -> Sequence[UUID]:
+    runs = await pending_runs(data, count)
+    for run in runs:
+        await data.db.workflows.mark_run_started(run, actor="bench")
+    return runs
+
+
+async def deep_cursor(data: Data, count: int) -> Sequence[str | None]:
+    """Return a cursor half-way down the list of all runs, or twenty thousand rows down."""
+    await data.workflows_with_runs(1)
+    counts = await data.db.workflows.count_runs_by_status()
+    cursor = None
+    for _ in range(min(max(counts.total // 2000, 1), DEEPEST_PAGES)):
+        page = await data.db.workflows.page_runs(limit=min(counts.total // 2, 1000), cursor=cursor)
+        cursor = page.next_cursor or cursor
+    return [cursor] * count
+
+
+async def rare_filter(data: Data, count: int) -> Sequence[JsonFilter]:
+    """Return a filter that one run meets."""
+    mark = uuid4().hex
+    await data.new_run(await data.new_version(), {**PAYLOAD, "mark": mark})
+    return [JsonFilter(contains={"mark": mark})] * count
+
+
+async def rare_word(data: Data, count: int) -> Sequence[str]:
+    """Return a word that one run is found by."""
+    word = f"rare{uuid4().hex[:12]}"
+    await data.new_run(await data.new_version(), {"question": word})
+    return [word] * count
+
+
+OPERATIONS = (
+    Operation(
+        "workflows.get_workflow",
+        lambda data, count: data.workflows(count),
+        lambda db, w: db.workflows.get_workflow(w),
+    ),
+    Operation(
+        "workflows.get_version",
+        lambda data, count: data.versions(count),
+        lambda db, v: db.workflows.get_version(v),
+    ),
+    Operation(
+        "workflows.get_run",
+        lambda data, count: data.runs(count),
+        lambda db, r: db.workflows.get_run(r),
+        growth=SCATTERED,
+    ),
+    Operation(
+        "workflows.create_run",
+        one_version,
+        lambda db, v: db.workflows.create_run(
+            v.workflow_id,
+            workflow_version_id=v.id,
+            triggered_by="manual",
+            input_payload=PAYLOAD,
+        ),
+        writes=True,
+    ),
+    Operation(
+        "workflows.mark_run_started",
+        pending_runs,
+        lambda db, r: db.workflows.mark_run_started(r, actor="bench"),
+        writes=True,
+    ),
+    Operation(
+        "workflows.mark_run_succeeded",
+        running_runs,
+        lambda db, r: db.workflows.mark_run_succeeded(r, actor="bench", output={"answer": 42}),
+        writes=True,
+    ),
+    Operation(
+        "workflows.page_runs, 50",
+        lambda data, count: data.workflows_with_runs(count),
+        lambda db, w: db.workflows.page_runs(workflow_id=w, limit=50),
+        DOCUMENTS_LIMIT,
+        growth=SCATTERED,
+    ),
+    Operation(
+        "workflows.page_runs, deep",
+        deep_cursor,
+        lambda db, c: db.workflows.page_runs(limit=50, cursor=c),
+        DOCUMENTS_LIMIT,
+    ),
+    Operation(
+        "workflows.page_runs, JSON filter",
+        rare_filter,
+        lambda db, f: db.workflows.page_runs(input_filter=f, limit=50),
+        walks=frozenset({"sqlite"}),
+    ),
+    Operation(
+        "workflows.search_runs",
+        rare_word,
+        lambda db, word: db.workflows.search_runs(word, limit=50),
+        growth=REPLANNED,
+    ),
+)

@@ -1,0 +1,146 @@
+"""How samples become figures and verdicts."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from orcheo_sql import Database
+from orcheo_sql.bench.capture import Shadow
+from orcheo_sql.bench.data import TAG, Data
+from orcheo_sql.bench.measure import Measured, Operation, Samples, in_turns, measure
+from orcheo_sql.bench.mix import OursMix, compare_mixes, run_mix
+
+
+async def nothing(*_: Any) -> Any:
+    return []
+
+
+def operation(**given: Any) -> Operation:
+    return Operation("workflows.some", nothing, nothing, **given)
+
+
+def measured(ours: list[float], raw: list[float], **given: Any) -> Measured:
+    return Measured(operation(**given), "sqlite", Samples("ours", ours), [Samples("raw", raw)])
+
+
+def test_percentiles_are_samples() -> None:
+    samples = Samples("x", [float(n) for n in range(100, 0, -1)])
+    assert (samples.p50, samples.p95, samples.p99) == (50.5, 95.0, 99.0)
+    assert Samples("x", [3.0]).p95 == 3.0
+
+
+def test_a_miss_says_what_it_is() -> None:
+    assert measured([0.0015], [0.001]).misses() == []
+    assert measured([0.0016], [0.001]).misses() == ["takes 1.60 x raw, 1.5 x are fine"]
+    assert measured([0.0016], [0.001], limit=None).misses() == []
+    slow = [0.001] * 90 + [0.2] * 10
+    assert measured(slow, slow).misses() == ["p95 is 200 ms, 100 ms are fine"]
+    assert measured(slow, slow, walks=frozenset({"sqlite"})).misses() == []
+
+
+async def test_all_have_as_many_turns() -> None:
+    turns: list[tuple[int, int]] = []
+
+    def call(who: int) -> Any:
+        async def one(turn: int) -> None:
+            turns.append((who, turn))
+
+        return one
+
+    samples = await in_turns(["a", "b", "c"], [call(n) for n in range(3)], 12, warm_up=2)
+    assert [len(s.seconds) for s in samples] == [10, 10, 10]
+    assert sorted(turns) == [(who, turn) for who in range(3) for turn in range(12)]
+    first = [turns[3 * turn][0] for turn in range(12)]
+    assert {first.count(who) for who in range(3)} == {4}, "each begins as often"
+
+
+async def test_a_shadow_sends_nothing(db: Database) -> None:
+    data = Data(db)
+    version = await data.new_version()
+    before = (await db.workflows.count_runs_by_status()).total
+    call = await Shadow(db).first_call(lambda shadow: Data(shadow).new_run(version))
+    assert call.query.name == "workflows.insert_run"
+    assert call.argument("triggered_by") == "manual"
+    assert (await db.workflows.count_runs_by_status()).total == before
+
+
+async def test_a_miss_is_measured_again(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+
+    async def prepare(_data: Data, count: int) -> list[None]:
+        asked.append(count)
+        return [None] * count
+
+    found = Operation("workflows.list", prepare, lambda db, _: db.workflows.list_workflows())
+    monkeypatch.setattr("orcheo_sql.bench.measure.SIMPLE_P95_SECONDS", 0.0)
+    await measure(found, Data(db), [], 5)
+    assert len(asked) == 3
+
+
+async def test_the_write_mix_writes_what_it_says(db: Database) -> None:
+    data = Data(db)
+    result = await run_mix(OursMix(data), clients=4, rounds=2)
+    assert not result.errors
+    assert len(result.writes.seconds) == 8 * 13
+    assert 0 < result.fairness <= 1
+    assert (await db.workflows.count_runs_by_status()).succeeded == 8
+    histories = await db.history.list_histories(str(data._workflows[-1]), include_steps=True)
+    assert [len(h.steps) for h in histories] == [10] * 8
+    await data.clean_up()
+    assert (await db.workflows.count_runs_by_status()).total == 0
+    assert await db.workflows.list_workflows(include_archived=True) == []
+
+
+async def test_errors_of_the_mix_are_told(db: Database) -> None:
+    class Broken(OursMix):
+        async def round(self, given: Any, write: Any) -> None:
+            raise ValueError("out of order")
+
+    ours, raw = await compare_mixes([Broken(Data(db)), OursMix(Data(db))], clients=3, blocks=2)
+    assert len(ours.errors) == 12
+    assert ours.misses(raw)[-1] == "12 errors, the first: ValueError: out of order"
+    assert raw.misses(None) == []
+
+
+async def test_what_was_left_is_found_and_deleted(db: Database) -> None:
+    other = await db.workflows.create_workflow(
+        name="Bench",
+        slug=None,
+        description="Mine",
+        tags=[TAG],
+        draft_access="personal",
+        actor="ada",
+    )
+    killed = Data(db)
+    await killed.new_run(await killed.new_version())
+    await killed.new_token()
+    await killed.snapshots(1)
+    later = Data(db)
+    assert await later.find_left_over() == 62
+    await later.clean_up()
+    assert [w.id for w in await db.workflows.list_workflows(include_archived=True)] == [other.id]
+    assert await db.tokens.list_all() == []
+    assert await db.snapshots.list_all_runs() == []
+
+
+async def test_a_workflow_whose_maker_was_cancelled_is_not_forgotten(db: Database) -> None:
+    for pauses in range(30):
+        data = Data(db)
+        task = asyncio.create_task(data.new_workflow())
+        await asyncio.sleep(pauses / 10_000)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await data.clean_up()
+    assert await db.workflows.list_workflows(include_archived=True) == []
+
+
+async def test_what_somebody_else_has_deleted_stops_nothing(db: Database) -> None:
+    data = Data(db)
+    made = [await data.new_workflow() for _ in range(3)]
+    await db.workflows.archive_workflow(made[1].id, actor="ada")
+    await db.workflows.delete_workflow(made[1].id)
+    await data.clean_up()
+    assert await db.workflows.list_workflows(include_archived=True) == []
