@@ -340,7 +340,7 @@ async def gone(task: asyncio.Task[Any]) -> bool:
 async def test_each_waits_as_long_as_it_may(tmp_path: Path) -> None:
     """Those who come later are not sent away with those who came first."""
     async with Database(
-        database_path=tmp_path / "orcheo.sqlite", sqlite_busy_timeout_seconds=1.0
+        database_path=tmp_path / "orcheo.sqlite", sqlite_busy_timeout_seconds=3.0
     ) as db:
 
         async def write(name: str, delay: float) -> str:
@@ -356,9 +356,9 @@ async def test_each_waits_as_long_as_it_may(tmp_path: Path) -> None:
                 await create(unit, "unit")
                 await asyncio.sleep(seconds)
 
-        holder = asyncio.create_task(hold(1.3))
+        holder = asyncio.create_task(hold(4.0))
         await asyncio.sleep(0.1)
-        assert [*await asyncio.gather(write("early", 0.0), write("late", 0.7))] == [
+        assert [*await asyncio.gather(write("early", 0.0), write("late", 2.0))] == [
             "refused",
             "written",
         ]
