@@ -90,6 +90,11 @@ def seeded_of(
 
 
 @pytest.fixture
+def seeded_on_both(seeded_of: Callable[[str], Settings]) -> list[Settings]:
+    return [seeded_of(dialect) for dialect in DIALECTS]
+
+
+@pytest.fixture
 def seeded_settings(seeded_of: Callable[[str], Settings], dialect: str) -> Settings:
     return seeded_of(dialect)
 
@@ -235,8 +240,8 @@ class TestRows:
         assert 150 < len(encode(run.input_payload)) < 250
         assert 900 < len(encode(state)) < 1300
 
-    async def test_both_dialects_agree(self, seeded_of: Callable[[str], Settings]) -> None:
-        sqlite, postgres = [await all_entities(seeded_of(dialect)) for dialect in DIALECTS]
+    async def test_both_dialects_agree(self, seeded_on_both: list[Settings]) -> None:
+        sqlite, postgres = [await all_entities(settings) for settings in seeded_on_both]
         assert sqlite == postgres
 
 
