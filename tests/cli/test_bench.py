@@ -101,23 +101,30 @@ def test_what_there_is_not_can_not_be_measured(cli: Cli, configured: dict[str, A
     assert "nothing like it" in found.err
 
 
-def test_an_interrupted_one_cleans_up_too(
-    cli: Cli, configured: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+)
+def test_one_that_is_told_to_end_cleans_up_too(
+    cli: Cli,
+    configured: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+    number: signal.Signals,
+    status: int,
 ) -> None:
     prepare(configured, store_something)
     before = counts(configured)
 
-    async def interrupted(*_: Any, **__: Any) -> None:
-        signal.raise_signal(signal.SIGINT)
+    async def ended(*_: Any, **__: Any) -> None:
+        signal.raise_signal(number)
         await asyncio.sleep(60)
 
-    monkeypatch.setattr("orcheo_sql.bench.measure.in_turns", interrupted)
-    # A worker of pytest-xdist ignores it.
-    before_us = signal.signal(signal.SIGINT, signal.default_int_handler)
+    monkeypatch.setattr("orcheo_sql.bench.measure.in_turns", ended)
+    # A worker of pytest-xdist ignores Ctrl-C.
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        assert cli("bench", "--samples", "10", "--only", "workflows.get_run").status == 130
+        assert cli("bench", "--samples", "10", "--only", "workflows.get_run").status == status
     finally:
-        signal.signal(signal.SIGINT, before_us)
+        signal.signal(signal.SIGINT, handler)
     assert counts(configured) == before
 
 
@@ -161,18 +168,3 @@ def test_what_a_killed_one_left_is_deleted(cli: Cli, configured: dict[str, Any])
     assert cli("bench", "--clean").out.startswith("Deleted 6")
     assert cli("bench", "--clean", "--json").json == {"deleted": 0}
     assert not any(counts(configured).values())
-
-
-def test_being_told_to_end_is_being_interrupted(
-    cli: Cli, configured: dict[str, Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    prepare(configured, store_something)
-    before = counts(configured)
-
-    async def ended(*_: Any, **__: Any) -> None:
-        signal.raise_signal(signal.SIGTERM)
-        await asyncio.sleep(60)
-
-    monkeypatch.setattr("orcheo_sql.bench.measure.in_turns", ended)
-    assert cli("bench", "--samples", "10", "--only", "workflows.get_run").status == 143
-    assert counts(configured) == before

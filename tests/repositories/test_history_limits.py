@@ -9,19 +9,9 @@ from typing import Any
 import pytest
 from tests.repositories.factories import Clock, new_workflow, rows
 from tests.repositories.test_history import start
+from tests.unit.test_history_secrets import Guarded
 
 from orcheo_sql import Database, InvalidCursorError, RunHistoryError, RunHistoryPayloadTooLargeError
-
-
-class Guarded:
-    def __init__(self, secret: str):
-        self._secret_value = secret
-
-    def get_secret_value(self) -> str:
-        return self._secret_value
-
-    def __str__(self) -> str:
-        return "*" * 10
 
 
 class Tool:

@@ -164,8 +164,7 @@ async def compare_mixes(mixes: Sequence[Mix], *, clients: int, blocks: int = 3) 
             result = await run_mix(
                 mix, clients=clients, rounds=1 if clients > 200 or not block else 2
             )
-            if block:  # the first one warms up
-                found[number].append(result)
+            found[number].append(result)
     return [_median(results) for results in found]
 
 
@@ -176,6 +175,7 @@ def _turn(mixes: Sequence[Mix], block: int) -> Sequence[tuple[int, Mix]]:
 
 
 def _median(results: Sequence[MixResult]) -> MixResult:
-    """Return the median block, with the errors of all."""
-    median = sorted(results, key=lambda r: r.per_second)[len(results) // 2]
+    """Return the median block but for the first, which warms up, with the errors of all."""
+    counted = sorted(results[1:], key=lambda r: r.per_second)
+    median = counted[len(counted) // 2]
     return replace(median, errors=[error for result in results for error in result.errors])
