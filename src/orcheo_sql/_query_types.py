@@ -821,6 +821,26 @@ class Workflows(Protocol):
         """List runs by what triggered them and, optionally, their state, newest first, that meet filters."""
         ...
 
+    async def find_runs(
+        self,
+        *,
+        workflow_id: UUID | None,
+        status: str | None,
+        triggered_by: str | None,
+        created_from: datetime,
+        before_at: datetime,
+        before_id: UUID,
+        input_contains: Json | None,
+        input_conditions: Json | None,
+        output_contains: Json | None,
+        output_conditions: Json | None,
+        metadata_contains: Json | None,
+        metadata_conditions: Json | None,
+        limit: int,
+    ) -> list[WorkflowRun]:
+        """List runs, newest first, that meet filters of which one contains a text or a whole number. This finds them by index; workflow, status and trigger are filters too."""
+        ...
+
     async def list_runs(
         self, *, created_from: datetime, before_at: datetime, before_id: UUID, limit: int
     ) -> list[WorkflowRun]:

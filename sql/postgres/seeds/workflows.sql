@@ -183,6 +183,7 @@ INSERT INTO workflow_run_search (run_id, search_text)
 SELECT
     ('00000003-0000-4000-8000-' || lpad(to_hex(m), 12, '0'))::uuid,
     format('cron %s c %s order%s please look at rare%s soon', chr(57344), m % 1500, m, m % 1500)
+    || format(' %s %s', chr(57344), m % 800)
     || CASE
         WHEN m = 7
             THEN (SELECT string_agg(' ' || lpad(to_hex(k), 32, '0'), '' ORDER BY k) FROM generate_series(1, 32000) AS k)

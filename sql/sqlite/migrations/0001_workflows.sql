@@ -120,8 +120,9 @@ CREATE TABLE workflow_run_outputs (
     output_payload TEXT NOT NULL
 ) STRICT;
 
--- Search: token streams made by the library (docs/search.md), indexed by FTS5. search_id gives FTS5 a row number that
--- VACUUM keeps.
+-- Search: token streams made by the library (docs/search.md), indexed by FTS5. The number of a row begins with the
+-- second in which what it is about was made. FTS5 goes through what it finds from the highest number down, so hits come
+-- newest first, and a page of them takes no longer for a common word.
 CREATE TABLE workflow_search (
     search_id INTEGER PRIMARY KEY,
     workflow_id TEXT NOT NULL UNIQUE REFERENCES workflows (id) ON DELETE CASCADE,
@@ -139,8 +140,24 @@ CREATE VIRTUAL TABLE workflow_search_index USING fts5 (
 
 CREATE TRIGGER workflow_search_inserted AFTER INSERT ON workflow_search
 BEGIN
+    UPDATE workflow_search
+    SET
+        -- A million numbers for each second: the next free one.
+        search_id = max(
+            unixepoch(substr(w.created_at, 1, 19)) << 20,
+            (
+                SELECT coalesce(max(other.search_id) + 1, 0) FROM workflow_search AS other
+                WHERE
+                    other.search_id < (unixepoch(substr(w.created_at, 1, 19)) + 1) << 20
+                    AND other.search_id <> NEW.search_id
+            )
+        )
+    FROM workflows AS w
+    WHERE workflow_search.search_id = NEW.search_id AND w.id = NEW.workflow_id;
     INSERT INTO workflow_search_index (rowid, handle_text, name_text, description_text, tags_text, graph_text)
-    VALUES (NEW.search_id, NEW.handle_text, NEW.name_text, NEW.description_text, NEW.tags_text, NEW.graph_text);
+    SELECT s.search_id, s.handle_text, s.name_text, s.description_text, s.tags_text, s.graph_text
+    FROM workflow_search AS s
+    WHERE s.workflow_id = NEW.workflow_id;
 END;
 
 CREATE TRIGGER workflow_search_deleted AFTER DELETE ON workflow_search
@@ -153,7 +170,8 @@ BEGIN
     );
 END;
 
-CREATE TRIGGER workflow_search_updated AFTER UPDATE ON workflow_search
+CREATE TRIGGER workflow_search_updated
+AFTER UPDATE OF handle_text, name_text, description_text, tags_text, graph_text ON workflow_search
 BEGIN
     INSERT INTO workflow_search_index
     (workflow_search_index, rowid, handle_text, name_text, description_text, tags_text, graph_text)
@@ -168,30 +186,58 @@ END;
 CREATE TABLE workflow_run_search (
     search_id INTEGER PRIMARY KEY,
     run_id TEXT NOT NULL UNIQUE REFERENCES workflow_runs (id) ON DELETE CASCADE,
-    search_text TEXT NOT NULL
+    search_text TEXT NOT NULL,
+    -- For filters: the workflow, and the texts and numbers of the run's metadata. The trigger below sets them.
+    workflow_text TEXT NOT NULL DEFAULT '',
+    metadata_text TEXT NOT NULL DEFAULT ''
 ) STRICT;
 
 CREATE VIRTUAL TABLE workflow_run_search_index USING fts5 (
-    search_text,
+    search_text, workflow_text, metadata_text,
     content = 'workflow_run_search', content_rowid = 'search_id', tokenize = 'ascii'
 );
 
 CREATE TRIGGER workflow_run_search_inserted AFTER INSERT ON workflow_run_search
 BEGIN
-    INSERT INTO workflow_run_search_index (rowid, search_text) VALUES (NEW.search_id, NEW.search_text);
+    UPDATE workflow_run_search
+    SET
+        search_id = max(
+            unixepoch(substr(r.created_at, 1, 19)) << 20,
+            (
+                SELECT coalesce(max(other.search_id) + 1, 0) FROM workflow_run_search AS other
+                WHERE
+                    other.search_id < (unixepoch(substr(r.created_at, 1, 19)) + 1) << 20
+                    AND other.search_id <> NEW.search_id
+            )
+        ),
+        workflow_text = 'w' || replace(r.workflow_id, '-', ''),
+        metadata_text = (
+            SELECT coalesce(group_concat(part.atom, ' '), '') FROM json_tree(nullif(i.metadata, '{}')) AS part
+            WHERE part.type IN ('text', 'integer', 'real')
+        )
+    FROM workflow_runs AS r
+    INNER JOIN workflow_run_inputs AS i ON i.run_id = r.id
+    WHERE workflow_run_search.search_id = NEW.search_id AND r.id = NEW.run_id;
+    INSERT INTO workflow_run_search_index (rowid, search_text, workflow_text, metadata_text)
+    SELECT s.search_id, s.search_text, s.workflow_text, s.metadata_text
+    FROM workflow_run_search AS s
+    WHERE s.run_id = NEW.run_id;
 END;
 
 CREATE TRIGGER workflow_run_search_deleted AFTER DELETE ON workflow_run_search
 BEGIN
-    INSERT INTO workflow_run_search_index (workflow_run_search_index, rowid, search_text)
-    VALUES ('delete', OLD.search_id, OLD.search_text);
+    INSERT INTO workflow_run_search_index
+    (workflow_run_search_index, rowid, search_text, workflow_text, metadata_text)
+    VALUES ('delete', OLD.search_id, OLD.search_text, OLD.workflow_text, OLD.metadata_text);
 END;
 
-CREATE TRIGGER workflow_run_search_updated AFTER UPDATE ON workflow_run_search
+CREATE TRIGGER workflow_run_search_updated AFTER UPDATE OF search_text ON workflow_run_search
 BEGIN
-    INSERT INTO workflow_run_search_index (workflow_run_search_index, rowid, search_text)
-    VALUES ('delete', OLD.search_id, OLD.search_text);
-    INSERT INTO workflow_run_search_index (rowid, search_text) VALUES (NEW.search_id, NEW.search_text);
+    INSERT INTO workflow_run_search_index
+    (workflow_run_search_index, rowid, search_text, workflow_text, metadata_text)
+    VALUES ('delete', OLD.search_id, OLD.search_text, OLD.workflow_text, OLD.metadata_text);
+    INSERT INTO workflow_run_search_index (rowid, search_text, workflow_text, metadata_text)
+    VALUES (NEW.search_id, NEW.search_text, NEW.workflow_text, NEW.metadata_text);
 END;
 
 -- Audit records that have left the row of their entity; with those in the row they are the whole trail.

@@ -20,8 +20,8 @@ CREATE TABLE run_snapshot_states (
     state TEXT NOT NULL
 ) STRICT;
 
--- Search over objectives: token streams made by the library (docs/search.md), indexed by FTS5. search_id gives FTS5 a
--- row number that stays.
+-- Search over objectives: token streams made by the library (docs/search.md), indexed by FTS5. The number of a row
+-- begins with the second of its snapshot, so that FTS5 gives the newest first.
 CREATE TABLE run_snapshot_search (
     search_id INTEGER PRIMARY KEY,
     run_id TEXT NOT NULL UNIQUE REFERENCES run_snapshots (run_id) ON DELETE CASCADE,
@@ -35,7 +35,24 @@ CREATE VIRTUAL TABLE run_snapshot_search_index USING fts5 (
 
 CREATE TRIGGER run_snapshot_search_inserted AFTER INSERT ON run_snapshot_search
 BEGIN
-    INSERT INTO run_snapshot_search_index (rowid, search_text) VALUES (NEW.search_id, NEW.search_text);
+    UPDATE run_snapshot_search
+    SET
+        -- A million numbers for each second: the next free one.
+        search_id = max(
+            unixepoch(substr(r.created_at, 1, 19)) << 20,
+            (
+                SELECT coalesce(max(other.search_id) + 1, 0) FROM run_snapshot_search AS other
+                WHERE
+                    other.search_id < (unixepoch(substr(r.created_at, 1, 19)) + 1) << 20
+                    AND other.search_id <> NEW.search_id
+            )
+        )
+    FROM run_snapshots AS r
+    WHERE run_snapshot_search.search_id = NEW.search_id AND r.run_id = NEW.run_id;
+    INSERT INTO run_snapshot_search_index (rowid, search_text)
+    SELECT s.search_id, s.search_text
+    FROM run_snapshot_search AS s
+    WHERE s.run_id = NEW.run_id;
 END;
 
 CREATE TRIGGER run_snapshot_search_deleted AFTER DELETE ON run_snapshot_search
@@ -44,7 +61,7 @@ BEGIN
     VALUES ('delete', OLD.search_id, OLD.search_text);
 END;
 
-CREATE TRIGGER run_snapshot_search_updated AFTER UPDATE ON run_snapshot_search
+CREATE TRIGGER run_snapshot_search_updated AFTER UPDATE OF search_text ON run_snapshot_search
 BEGIN
     INSERT INTO run_snapshot_search_index (run_snapshot_search_index, rowid, search_text)
     VALUES ('delete', OLD.search_id, OLD.search_text);

@@ -40,28 +40,51 @@ CREATE TABLE run_history_steps (
 ) STRICT;
 
 -- Search over steps, where ORCHEO_HISTORY_SEARCH is on: token streams made by the library (docs/search.md), indexed by
--- FTS5. search_id gives FTS5 a row number that VACUUM keeps.
+-- FTS5. The number of a row begins with the second of its step, so that FTS5 gives the newest first.
 CREATE TABLE run_history_search (
     search_id INTEGER PRIMARY KEY,
     execution_id TEXT NOT NULL,
     step_index INTEGER NOT NULL,
     search_text TEXT NOT NULL,
+    -- The workflow and the execution, with a letter in front that tells which; the trigger below sets it.
+    owner_text TEXT NOT NULL DEFAULT '',
     UNIQUE (execution_id, step_index),
     FOREIGN KEY (execution_id, step_index) REFERENCES run_history_steps (execution_id, step_index) ON DELETE CASCADE
 ) STRICT;
 
 CREATE VIRTUAL TABLE run_history_search_index USING fts5 (
-    search_text,
+    search_text, owner_text,
     content = 'run_history_search', content_rowid = 'search_id', tokenize = 'ascii'
 );
 
 CREATE TRIGGER run_history_search_inserted AFTER INSERT ON run_history_search
 BEGIN
-    INSERT INTO run_history_search_index (rowid, search_text) VALUES (NEW.search_id, NEW.search_text);
+    UPDATE run_history_search
+    SET
+        -- A million numbers for each second: the next free one.
+        search_id = max(
+            unixepoch(substr(t.at, 1, 19)) << 20,
+            (
+                SELECT coalesce(max(other.search_id) + 1, 0) FROM run_history_search AS other
+                WHERE
+                    other.search_id < (unixepoch(substr(t.at, 1, 19)) + 1) << 20
+                    AND other.search_id <> NEW.search_id
+            )
+        ),
+        owner_text = 'w' || h.workflow_id || ' e' || NEW.execution_id
+    FROM run_history_steps AS t
+    INNER JOIN run_history AS h ON h.execution_id = t.execution_id
+    WHERE
+        run_history_search.search_id = NEW.search_id
+        AND t.execution_id = NEW.execution_id AND t.step_index = NEW.step_index;
+    INSERT INTO run_history_search_index (rowid, search_text, owner_text)
+    SELECT s.search_id, s.search_text, s.owner_text
+    FROM run_history_search AS s
+    WHERE s.execution_id = NEW.execution_id AND s.step_index = NEW.step_index;
 END;
 
 CREATE TRIGGER run_history_search_deleted AFTER DELETE ON run_history_search
 BEGIN
-    INSERT INTO run_history_search_index (run_history_search_index, rowid, search_text)
-    VALUES ('delete', OLD.search_id, OLD.search_text);
+    INSERT INTO run_history_search_index (run_history_search_index, rowid, search_text, owner_text)
+    VALUES ('delete', OLD.search_id, OLD.search_text, OLD.owner_text);
 END;

@@ -233,6 +233,7 @@ many (k) AS (
 SELECT
     printf('00000003-0000-4000-8000-%012x', m),
     printf('cron %s c %d order%d please look at rare%d soon', char(57344), m % 1500, m, m % 1500)
+    || printf(' %s %d', char(57344), m % 800)
     || CASE WHEN m = 7 THEN (SELECT group_concat(printf(' %032x', k), '') FROM many) ELSE '' END
 FROM numbers;
 

@@ -39,9 +39,11 @@ _ALSO_FUNCTIONS = frozenset({"left", "right", "replace", "if", "format", "like",
 CLOCKS = _words(
     """
     now clock_timestamp statement_timestamp transaction_timestamp timeofday current_timestamp current_date
-    current_time localtime localtimestamp unixepoch julianday random randomblob gen_random_uuid uuid_generate_v4
+    current_time localtime localtimestamp random randomblob gen_random_uuid uuid_generate_v4
     """
 )
+# Functions of SQLite that convert a time they are given, and tell the time when they are given none.
+_CLOCKS_OF_NOTHING = frozenset({"date", "time", "datetime", "strftime", "unixepoch", "julianday"})
 _SERIAL = re.compile(r"(?:small|big)?serial[248]?")
 _SMALL_IDENTITY = frozenset({"int", "integer", "int4", "smallint", "int2"})
 
@@ -196,8 +198,9 @@ def _is_clock(found: Sequence[Token], index: int) -> bool:
     is_call = index + 1 < len(found) and found[index + 1].text == "("
     if token.key in CLOCKS:
         return is_call or token.key.startswith(("current_", "local"))
-    if is_call and token.key in ("date", "time", "datetime", "strftime"):
-        return any(t.text.lower() == "'now'" for t in found[index : index + 6])
+    if is_call and token.key in _CLOCKS_OF_NOTHING:
+        inside = [t.text.lower() for t in found[index + 2 : index + 6]]
+        return "'now'" in inside or inside[:1] == [")"]
     return False
 
 

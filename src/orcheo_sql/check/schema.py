@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,7 @@ from .sqltext import closing, code
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     import psycopg
 
@@ -82,6 +83,8 @@ class Schema:
     """Virtual tables, and those SQLite keeps for them."""
     row_numbers: frozenset[str] = frozenset()
     """``table.column`` of the row numbers that FTS5 needs."""
+    fts_columns: frozenset[str] = frozenset()
+    """``table.column`` of what FTS5 indexes."""
 
     def index(self, name: str) -> Index | None:
         """Return an index by its name, whatever table it is on."""
@@ -141,6 +144,7 @@ def read_sqlite(raw: sqlite3.Connection) -> Schema:
         dict(sorted(tables.items())),
         frozenset(virtual | shadows),
         frozenset(_row_numbers(made[v] for v in virtual)),
+        frozenset(_fts_columns(made[v] for v in virtual)),
     )
 
 
@@ -176,16 +180,24 @@ def _sqlite_foreign_keys(raw: sqlite3.Connection, table: str) -> list[ForeignKey
     ]
 
 
-def _row_numbers(created: Any) -> list[str]:
+def _row_numbers(created: Iterable[str]) -> list[str]:
     """Return ``table.column`` of each ``content_rowid`` of the virtual tables."""
-    import re
-
     found = []
     for sql in created:
         options = dict(re.findall(r"(content|content_rowid)\s*=\s*'(\w+)'", sql))
         if len(options) == 2:
             found.append(f"{options['content']}.{options['content_rowid']}")
     return found
+
+
+def _fts_columns(created: Iterable[str]) -> Iterator[str]:
+    """Yield ``table.column`` of each column that an FTS5 table takes from its content table."""
+    for sql in created:
+        content = re.search(r"content\s*=\s*'(\w+)'", sql)
+        inside = sql[sql.index("(") + 1 :].split(",") if content else ()
+        for part in inside:
+            if content and re.fullmatch(r"\w+", part.strip()):
+                yield f"{content[1]}.{part.strip()}"
 
 
 def read_postgres(connection: psycopg.Connection[Any]) -> Schema:

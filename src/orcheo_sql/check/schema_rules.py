@@ -75,8 +75,8 @@ def compare_schemas(
 ) -> Iterator[Finding]:
     """Yield where the tables of the dialects are not the same.
 
-    Left out is what each must have for itself: SQLite's FTS5 tables and their row numbers, PostgreSQL's generated
-    columns and the indexes on them, GIN indexes.
+    Left out is what each must have for itself: SQLite's FTS5 tables, their row numbers and columns that only they read,
+    PostgreSQL's generated columns and the indexes on them, GIN indexes.
     """
     for name in sorted(sqlite.tables.keys() | postgres.tables.keys()):
         one, other = sqlite.tables.get(name), postgres.tables.get(name)
@@ -98,6 +98,8 @@ def _columns(
     theirs = {n: c for n, c in other.columns.items() if not c.generated or n in ours}
     for name in ours.keys() | theirs.keys():
         if name not in theirs:
+            if f"{one.name}.{name}" in sqlite.fts_columns:
+                continue
             yield Finding(
                 *sqlite_places.of(one.name, name),
                 f"column {one.name}.{name} is not made for PostgreSQL",

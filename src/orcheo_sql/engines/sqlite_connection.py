@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import aiosqlite
 
 from .._errors import ConfigError, DatabaseClosedError, TransactionError, ValidationError
+from .._filter_words import filter_words
 from .._filters import json_contains, json_meets
 from .base import CompiledQuery, Rows
 from .sqlite_errors import code_of, is_busy, translate
@@ -342,6 +343,7 @@ def register_functions(raw: sqlite3.Connection) -> None:
     """Give a connection the SQL functions that SQLite lacks and our queries use."""
     raw.create_function("json_contains", 2, json_contains, deterministic=True)
     raw.create_function("json_meets", 2, json_meets, deterministic=True)
+    raw.create_function("filter_words", 3, filter_words, deterministic=True)
 
 
 def create_private(path: Path) -> None:

@@ -197,7 +197,7 @@ class WorkflowListenerRuntime(WorkflowRuns):
         event = msgspec.structs.replace(
             parse_listener_payload(payload), listener_subscription_id=subscription_id
         )
-        given = event.to_input_payload()
+        document = encode_record(event.to_input_payload(), name="payload")
         if lease is None:
             subscription = await self.get_listener_subscription(subscription_id)
             if subscription.status is not ListenerSubscriptionStatus.ACTIVE:
@@ -213,8 +213,8 @@ class WorkflowListenerRuntime(WorkflowRuns):
             dedupe_key=stored_dedupe_key(event.dedupe_key),
             dedupe_until=now + timedelta(seconds=dedupe_seconds(subscription.config)),
             run_id=uuid4(),
-            input_payload=encode_record(given, name="payload"),
-            search_text=search_text("listener", given),
+            input_payload=document,
+            search_text=search_text("listener", msgspec.json.decode(document.encode())),
             now=now,
             event=audit_event("listener", "run_created", now),
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from .._errors import ValidationError
+from .._filter_words import has_words
 from .._filters import as_filter
 from .._pages import Page, check_limit, encode_cursor, page_of
 from .._search import parse_search
@@ -171,6 +172,16 @@ class WorkflowRunLists(WorkflowVersions):
     ) -> list[WorkflowRun]:
         """Run the list whose leading columns are given, with all that can't lead as a filter."""
         q = self.q
+        if has_words(
+            filters["input_contains"], filters["output_contains"], filters["metadata_contains"]
+        ):
+            return await q.find_runs(
+                workflow_id=workflow_id,
+                status=status,
+                triggered_by=triggered_by,
+                **window,
+                **filters,
+            )
         if workflow_id is not None and status is not None:
             return await q.filter_runs_by_workflow_and_status(
                 workflow_id=workflow_id,

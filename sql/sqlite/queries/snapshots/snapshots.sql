@@ -59,16 +59,30 @@ LIMIT :limit;
 -- Find snapshots by the words of their objective, in the same order; :search is made by the library (docs/search.md).
 -- Returns: RunSummary
 -- Index: run_snapshot_search_index
--- Differs: FTS5 decides phrases by itself; PostgreSQL compares them with the stream after its index.
-SELECT
-    r.run_id, r.thread_id, r.objective, r.status, r.workspace_path, r.task_counts, r.tags, r.created_at, r.updated_at
-FROM run_snapshot_search_index
-INNER JOIN run_snapshot_search AS s ON s.search_id = run_snapshot_search_index.rowid
-INNER JOIN run_snapshots AS r ON r.run_id = s.run_id
+-- Differs: FTS5 decides phrases by itself; PostgreSQL compares them with the stream after its index. FTS5 gives the
+-- newest first by the second only (see the table): what is of the same second as the last one wanted is looked at too.
+WITH hits AS NOT MATERIALIZED (
+    SELECT
+        run_snapshot_search_index.rowid AS search_id,
+        r.run_id, r.thread_id, r.objective, r.status, r.workspace_path, r.task_counts, r.tags, r.created_at,
+        r.updated_at
+    FROM run_snapshot_search_index
+    CROSS JOIN run_snapshot_search AS s
+    CROSS JOIN run_snapshots AS r
+    WHERE
+        s.search_id = run_snapshot_search_index.rowid AND r.run_id = s.run_id
+        AND run_snapshot_search_index MATCH json_extract(:search, '$.match')
+        AND run_snapshot_search_index.rowid < (unixepoch(substr(:before_at, 1, 19)) + 1) << 20
+        AND r.created_at <= :before_at AND (r.created_at < :before_at OR r.run_id > :after_id)
+)
+SELECT run_id, thread_id, objective, status, workspace_path, task_counts, tags, created_at, updated_at
+FROM hits
 WHERE
-    run_snapshot_search_index MATCH json_extract(:search, '$.match')
-    AND r.created_at <= :before_at AND (r.created_at < :before_at OR r.run_id > :after_id)
-ORDER BY r.created_at DESC, r.run_id ASC
+    search_id >= (
+        SELECT min(newest.search_id) >> 20 << 20
+        FROM (SELECT search_id FROM hits ORDER BY search_id DESC LIMIT :limit) AS newest
+    )
+ORDER BY created_at DESC, run_id ASC
 LIMIT :limit;
 
 -- name: save_snapshot(run_id, thread_id, objective, status, workspace_path, task_counts, tags, created_at, now, state, search_text)^
