@@ -143,14 +143,15 @@ BEGIN
     UPDATE workflow_search
     SET
         -- A million numbers for each second: the next free one.
-        search_id = max(
-            unixepoch(substr(w.created_at, 1, 19)) << 20,
+        search_id = coalesce(
             (
-                SELECT coalesce(max(other.search_id) + 1, 0) FROM workflow_search AS other
+                SELECT max(other.search_id) + 1 FROM workflow_search AS other
                 WHERE
-                    other.search_id < (unixepoch(substr(w.created_at, 1, 19)) + 1) << 20
+                    other.search_id >= unixepoch(substr(w.created_at, 1, 19)) << 20
+                    AND other.search_id < (unixepoch(substr(w.created_at, 1, 19)) + 1) << 20
                     AND other.search_id <> NEW.search_id
-            )
+            ),
+            unixepoch(substr(w.created_at, 1, 19)) << 20
         )
     FROM workflows AS w
     WHERE workflow_search.search_id = NEW.search_id AND w.id = NEW.workflow_id;
@@ -201,14 +202,15 @@ CREATE TRIGGER workflow_run_search_inserted AFTER INSERT ON workflow_run_search
 BEGIN
     UPDATE workflow_run_search
     SET
-        search_id = max(
-            unixepoch(substr(r.created_at, 1, 19)) << 20,
+        search_id = coalesce(
             (
-                SELECT coalesce(max(other.search_id) + 1, 0) FROM workflow_run_search AS other
+                SELECT max(other.search_id) + 1 FROM workflow_run_search AS other
                 WHERE
-                    other.search_id < (unixepoch(substr(r.created_at, 1, 19)) + 1) << 20
+                    other.search_id >= unixepoch(substr(r.created_at, 1, 19)) << 20
+                    AND other.search_id < (unixepoch(substr(r.created_at, 1, 19)) + 1) << 20
                     AND other.search_id <> NEW.search_id
-            )
+            ),
+            unixepoch(substr(r.created_at, 1, 19)) << 20
         ),
         workflow_text = 'w' || replace(r.workflow_id, '-', ''),
         metadata_text = (

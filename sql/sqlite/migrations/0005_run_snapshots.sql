@@ -38,14 +38,15 @@ BEGIN
     UPDATE run_snapshot_search
     SET
         -- A million numbers for each second: the next free one.
-        search_id = max(
-            unixepoch(substr(r.created_at, 1, 19)) << 20,
+        search_id = coalesce(
             (
-                SELECT coalesce(max(other.search_id) + 1, 0) FROM run_snapshot_search AS other
+                SELECT max(other.search_id) + 1 FROM run_snapshot_search AS other
                 WHERE
-                    other.search_id < (unixepoch(substr(r.created_at, 1, 19)) + 1) << 20
+                    other.search_id >= unixepoch(substr(r.created_at, 1, 19)) << 20
+                    AND other.search_id < (unixepoch(substr(r.created_at, 1, 19)) + 1) << 20
                     AND other.search_id <> NEW.search_id
-            )
+            ),
+            unixepoch(substr(r.created_at, 1, 19)) << 20
         )
     FROM run_snapshots AS r
     WHERE run_snapshot_search.search_id = NEW.search_id AND r.run_id = NEW.run_id;

@@ -62,14 +62,15 @@ BEGIN
     UPDATE run_history_search
     SET
         -- A million numbers for each second: the next free one.
-        search_id = max(
-            unixepoch(substr(t.at, 1, 19)) << 20,
+        search_id = coalesce(
             (
-                SELECT coalesce(max(other.search_id) + 1, 0) FROM run_history_search AS other
+                SELECT max(other.search_id) + 1 FROM run_history_search AS other
                 WHERE
-                    other.search_id < (unixepoch(substr(t.at, 1, 19)) + 1) << 20
+                    other.search_id >= unixepoch(substr(t.at, 1, 19)) << 20
+                    AND other.search_id < (unixepoch(substr(t.at, 1, 19)) + 1) << 20
                     AND other.search_id <> NEW.search_id
-            )
+            ),
+            unixepoch(substr(t.at, 1, 19)) << 20
         ),
         owner_text = 'w' || h.workflow_id || ' e' || NEW.execution_id
     FROM run_history_steps AS t
