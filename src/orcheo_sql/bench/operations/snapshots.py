@@ -107,6 +107,7 @@ OPERATIONS = (
         newest,
         lambda db, _: db.snapshots.page_runs(state_filter=REFACTORING, limit=50),
         LIST_LIMIT,
+        walks=frozenset({"sqlite", "postgres"}),
     ),
     Operation(
         "snapshots.search_runs",

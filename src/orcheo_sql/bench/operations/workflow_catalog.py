@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
+from orcheo_sql._pages import encode_cursor
+
 from ..data import FEW, GRAPH, MORE_THAN_A_PAGE, around
 from ..measure import DOCUMENTS_LIMIT, SCATTERED, Operation
 from .workflows import REPLANNED
@@ -15,16 +17,21 @@ if TYPE_CHECKING:
 
     from ..data import Data
 
+GRAPH_LIMIT = {"postgres": 1.25, "sqlite": 2.0}
+"""Before it is sent, a graph is encoded, and listeners and words are looked for in it."""
+
 
 async def own_workflows(data: Data, count: int) -> Sequence[UUID]:
     """Return workflows that may be changed, which seeded ones may not."""
     return around([(await data.new_workflow()).id for _ in range(FEW)], count)
 
 
-async def more_than_a_page(data: Data, count: int) -> Sequence[None]:
+async def a_page_of_new_ones(data: Data, count: int, kind: str) -> Sequence[str]:
+    """Return the cursor of a page of workflows that nobody has changed: lists begin with the oldest."""
+    before = await data.new_workflow()
     for _ in range(MORE_THAN_A_PAGE):
         await data.new_version()
-    return [None] * count
+    return [encode_cursor(kind, before.created_at, before.id)] * count
 
 
 async def many_versions(data: Data, count: int) -> Sequence[UUID]:
@@ -63,6 +70,7 @@ OPERATIONS = (
         lambda db, w: db.workflows.create_version(
             w, graph=GRAPH, metadata={}, notes=None, created_by="bench"
         ),
+        GRAPH_LIMIT,
         writes=True,
     ),
     Operation(
@@ -78,14 +86,14 @@ OPERATIONS = (
     ),
     Operation(
         "workflows.page_workflows, 50",
-        more_than_a_page,
-        lambda db, _: db.workflows.page_workflows(limit=50),
+        lambda data, count: a_page_of_new_ones(data, count, "workflows"),
+        lambda db, c: db.workflows.page_workflows(limit=50, cursor=c),
         DOCUMENTS_LIMIT,
     ),
     Operation(
         "workflows.page_workflow_summaries, 50",
-        more_than_a_page,
-        lambda db, _: db.workflows.page_workflow_summaries(limit=50),
+        lambda data, count: a_page_of_new_ones(data, count, "summaries"),
+        lambda db, c: db.workflows.page_workflow_summaries(limit=50, cursor=c),
         DOCUMENTS_LIMIT,
     ),
     Operation(

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
-from orcheo_sql.repositories.base import EARLIEST, LOWEST_ID
+from orcheo_sql._documents import encode_record
+from orcheo_sql._search import search_text
+from orcheo_sql.repositories.base import EARLIEST, LOWEST_ID, audit_event
 from orcheo_sql.structs import CronTriggerConfig
 
 from ..measure import Operation
@@ -15,7 +18,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from orcheo_sql import Database
-    from orcheo_sql.structs import DueRetry, WorkflowRun
+    from orcheo_sql.structs import DueRetry, DueSchedule, WorkflowRun
 
     from ..data import Data
 
@@ -41,8 +44,8 @@ async def due_retries(data: Data, count: int) -> Sequence[DueRetry]:
     )
 
 
-async def due_schedules(data: Data, count: int) -> Sequence[datetime]:
-    """Return the times at which one schedule after the other is due, and each only once."""
+async def due_schedules(data: Data, count: int) -> Sequence[DueSchedule]:
+    """Return schedules that are due one after the other, an hour apart, and each only once."""
     first = data.db.now().replace(minute=0, second=0, microsecond=0) + 24 * HOUR
     times = [first + n * HOUR for n in range(count)]
     for at in times:
@@ -53,7 +56,9 @@ async def due_schedules(data: Data, count: int) -> Sequence[datetime]:
         )
     # Each is looked at once before it is known when it is due.
     await data.db.workflows.dispatch_due_cron_runs()
-    return times
+    return await data.db.workflows.q.list_due_schedules(
+        now=times[-1], after_at=EARLIEST, after_created=EARLIEST, after_id=LOWEST_ID, limit=count
+    )
 
 
 async def nothing(_data: Data, count: int) -> Sequence[None]:
@@ -65,8 +70,28 @@ def scheduled(db: Database, run: UUID) -> Awaitable[Any]:
     return db.workflows.schedule_retry_for_run(run, failed_at=db.now() + 24 * HOUR)
 
 
-def dispatched(db: Database, due: DueRetry) -> Awaitable[WorkflowRun | None]:
-    return db.workflows._dispatch_retry(due)  # noqa: SLF001 - the second statement of two
+def tried_again(db: Database, due: DueRetry) -> Awaitable[WorkflowRun | None]:
+    """Send the second statement of two."""
+    return db.workflows._dispatch_retry(due)  # noqa: SLF001
+
+
+def fired(db: Database, due: DueSchedule) -> Awaitable[WorkflowRun | None]:
+    """Send the second statement of two."""
+    assert due.next_fire_at is not None
+    payload = {"scheduled_for": due.next_fire_at.isoformat(), "timezone": "UTC"}
+    now = db.now()
+    return db.workflows.q.fire_schedule(
+        id=uuid4(),
+        workflow_id=due.workflow_id,
+        schedule_id=due.schedule_id,
+        revision=due.revision,
+        scheduled_for=due.next_fire_at,
+        next_fire_at=None,
+        input_payload=encode_record(payload),
+        now=now,
+        event=audit_event("cron", "run_created", now),
+        search_text=search_text("cron", payload),
+    )
 
 
 OPERATIONS = (
@@ -84,13 +109,14 @@ OPERATIONS = (
         lambda db, _: db.workflows.dispatch_due_retries(),
         takes_from_others=True,
     ),
-    # Only reported: two statements, beside the second one. What the first one finds depends on who was here before.
+    # Both are only reported: they send two statements and are beside the second one, because what the first one finds
+    # depends on who was here before.
     Operation(
         "workflows.dispatch_due_retries",
         due_retries,
         lambda db, _: db.workflows.dispatch_due_retries(limit=1),
         limit=None,
-        raw_call=dispatched,
+        raw_call=tried_again,
         writes=True,
         takes_from_others=True,
     ),
@@ -100,13 +126,12 @@ OPERATIONS = (
         lambda db, _: db.workflows.dispatch_due_cron_runs(),
         takes_from_others=True,
     ),
-    # Only reported: two statements and the schedule's arithmetic, beside a look that finds nothing.
     Operation(
         "workflows.dispatch_due_cron_runs",
         due_schedules,
-        lambda db, at: db.workflows.dispatch_due_cron_runs(now=at),
+        lambda db, due: db.workflows.dispatch_due_cron_runs(now=due.next_fire_at),
         limit=None,
-        raw_call=lambda db, _: db.workflows.dispatch_due_cron_runs(),
+        raw_call=fired,
         writes=True,
         takes_from_others=True,
     ),
