@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
     from ..data import Data
 
-REDACTED_LIMIT = {"postgres": 1.5, "sqlite": 1.5}
+REDACTED_LIMIT = {"postgres": 1.5, "sqlite": 2.0}
 """Before they are sent, four documents are searched for secrets, value by value."""
-LONG_EXECUTION = 400
-MANY_EXECUTIONS = 200
+LONG_EXECUTION = 200
+MANY_EXECUTIONS = 120
 
 
 async def one_execution(data: Data, count: int) -> Sequence[str]:

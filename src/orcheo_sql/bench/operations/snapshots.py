@@ -8,7 +8,7 @@ from uuid import uuid4
 from orcheo_sql._filters import JsonFilter
 
 from ..data import MORE_THAN_A_PAGE, STATE, around
-from ..measure import LIST_LIMIT, Operation
+from ..measure import DOCUMENTS_LIMIT, LIST_LIMIT, Operation
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -100,7 +100,7 @@ OPERATIONS = (
         "snapshots.page_runs, deep",
         deep_cursor,
         lambda db, c: db.snapshots.page_runs(limit=50, cursor=c),
-        LIST_LIMIT,
+        DOCUMENTS_LIMIT,
     ),
     Operation(
         "snapshots.page_runs, JSON filter",
