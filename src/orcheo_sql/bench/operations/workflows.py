@@ -134,6 +134,7 @@ OPERATIONS = (
         more_than_a_page_succeeded,
         lambda db, _: db.workflows.page_runs(status="succeeded", limit=50),
         DOCUMENTS_LIMIT,
+        growth=SCATTERED,  # each run is looked up in the trees of two more tables, which have more levels
     ),
     Operation(
         "workflows.page_runs, deep",
