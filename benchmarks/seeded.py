@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING
 
-from benchmarks.datasets import Kind, Scale, entity
+from benchmarks.datasets import Kind, Scale, entity, token_text
 
 from orcheo_sql.bench.data import Data
 
@@ -31,6 +31,9 @@ class SeededData(Data):
     async def workflows(self, count: int) -> Sequence[UUID]:
         return self._some(Kind.WORKFLOW, count)
 
+    async def workflows_with_versions(self, count: int) -> Sequence[UUID]:
+        return self._some(Kind.WORKFLOW, count)
+
     async def versions(self, count: int) -> Sequence[UUID]:
         return self._some(Kind.VERSION, count)
 
@@ -48,9 +51,17 @@ class SeededData(Data):
         # The seeded ones have about twenty each, less than a page.
         return await super().workflows_with_histories(count)
 
+    async def checkpoints(self, count: int) -> Sequence[str]:
+        return [str(each) for each in self._some(Kind.CHECKPOINT, count)]
+
     async def trained_workflows(self, count: int) -> Sequence[str]:
         last = self.scale.trained_workflows
         return [str(entity(Kind.WORKFLOW, self._chance.randint(1, last))) for _ in range(count)]
+
+    async def brought_along_tokens(self, count: int) -> Sequence[str]:
+        # Every tenth one has expired or was revoked.
+        good = [n for n in range(1, self.scale.count(Kind.TOKEN) + 1) if n % 10]
+        return [token_text(self._chance.choice(good)) for _ in range(count)]
 
     async def snapshots(self, count: int) -> Sequence[str]:
         return [str(each) for each in self._some(Kind.SNAPSHOT, count)]

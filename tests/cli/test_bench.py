@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from tests.cli.conftest import Cli
 
 TABLES = (
-    "workflows", "workflow_versions", "workflow_runs", "workflow_run_search", "run_history",
-    "run_history_steps", "agentensor_checkpoints", "service_tokens", "run_snapshots",
+    "workflows", "workflow_versions", "workflow_search", "workflow_runs", "workflow_run_search", "run_history",
+    "run_history_steps", "run_history_search", "agentensor_checkpoints", "service_tokens", "run_snapshots",
+    "run_snapshot_search", "listeners", "cron_triggers", "webhook_triggers", "workflow_run_retries", "run_outbox",
 )  # fmt: skip
 
 

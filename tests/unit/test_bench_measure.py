@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -12,6 +12,8 @@ from orcheo_sql.bench.capture import Shadow
 from orcheo_sql.bench.data import TAG, Data
 from orcheo_sql.bench.measure import Measured, Operation, Samples, in_turns, measure
 from orcheo_sql.bench.mix import OursMix, compare_mixes, run_mix
+from orcheo_sql.bench.operations import OPERATIONS
+from orcheo_sql.structs import WebhookTriggerConfig
 
 
 async def nothing(*_: Any) -> Any:
@@ -65,6 +67,61 @@ async def test_a_shadow_sends_nothing(db: Database) -> None:
     assert call.query.name == "workflows.insert_run"
     assert call.argument("triggered_by") == "manual"
     assert (await db.workflows.count_runs_by_status()).total == before
+
+
+async def test_a_shadow_that_reads_finds_out_what_is_written(db: Database) -> None:
+    data = Data(db)
+    version = await data.new_version()
+    await db.workflows.configure_webhook_trigger(version.workflow_id, WebhookTriggerConfig())
+    calls = await Shadow(db, reads=True).calls(
+        lambda shadow: shadow.workflows.handle_webhook_trigger(
+            version.workflow_id,
+            method="POST",
+            headers={},
+            query_params={},
+            payload={},
+            source_ip=None,
+        )
+    )
+    names = [call.query.name for call in calls]
+    assert names == ["workflows.get_webhook", "workflows.accept_webhook_call"]
+    assert (await db.workflows.count_runs_by_status()).total == 0
+
+
+async def test_a_limit_is_all_that_a_whole_operation_sends() -> None:
+    class Driver:
+        name = "raw"
+        dialect = "sqlite"
+        sent: ClassVar[list[str]] = []
+
+        async def run(self, call: Any) -> None:
+            self.sent.append(call.query.name)
+
+    async with Database(database_path=":memory:") as db:
+        data = Data(db)
+        found = Operation(
+            "history.get_history",
+            lambda data, count: data.executions(count),
+            lambda db, e: db.history.get_history(e),
+            whole=True,
+        )
+        raw: Any = Driver()
+        await measure(found, data, [raw], 1)
+    assert raw.sent[:4] == ["history.get_history", "history.list_steps"] * 2
+
+
+async def test_what_is_measured_alone_can_be_taken_away_too(db: Database) -> None:
+    data = Data(db)
+    for each in OPERATIONS:
+        if each.takes_from_others:
+            for given in await each.prepare(data, 2):
+                await each.call(db, given)
+    await data.clean_up()
+    assert (await db.workflows.count_runs_by_status()).total == 0
+    assert (await db.workflows.count_outbox()).total == 0
+    assert await db.workflows.list_workflows(include_archived=True) == []
+    assert await db.workflows.list_listener_subscriptions() == []
+    assert await db.tokens.list_all() == []
 
 
 async def test_a_miss_is_measured_again(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:

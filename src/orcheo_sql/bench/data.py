@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from secrets import token_urlsafe
 from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
 from .._errors import OrcheoSqlError, WorkflowNotFoundError
 from ..engines.waiting import finish
+from ..rules.tokens import sha256_of
+from ..structs import ServiceTokenRecord
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from .._database import Database
-    from ..structs import Workflow, WorkflowRun, WorkflowVersion
+    from ..structs import AgentensorCheckpoint, Workflow, WorkflowRun, WorkflowVersion
 
 FEW = 20
 """Entities that reads go around among."""
@@ -65,10 +68,12 @@ class Data:
         # A cancellation in the middle must not make us forget what there is to delete.
         return await finish(make())
 
-    async def new_version(self, workflow: Workflow | None = None) -> WorkflowVersion:
+    async def new_version(
+        self, workflow: Workflow | None = None, graph: Mapping[str, Any] = GRAPH
+    ) -> WorkflowVersion:
         owner = workflow or await self.new_workflow()
         return await self.db.workflows.create_version(
-            owner.id, graph=GRAPH, metadata={}, notes=None, created_by="bench"
+            owner.id, graph=graph, metadata={}, notes=None, created_by="bench"
         )
 
     async def new_run(
@@ -82,10 +87,25 @@ class Data:
             **more,
         )
 
+    def new_token_ids(self, count: int) -> list[str]:
+        ids = [f"{TAG}.{uuid4().hex}" for _ in range(count)]
+        self._tokens += ids
+        return ids
+
     async def new_token(self) -> str:
-        identifier = f"{TAG}.{uuid4().hex}"
-        self._tokens.append(identifier)
+        [identifier] = self.new_token_ids(1)
         token, _ = await self.db.token_manager.mint(identifier=identifier, scopes=["bench"])
+        return token
+
+    async def new_brought_along(self) -> str:
+        """Add a token as the older product has them: by its SHA-256, which takes no time to make."""
+        [identifier] = self.new_token_ids(1)
+        token = token_urlsafe(32)
+        await self.db.tokens.create(
+            ServiceTokenRecord(
+                identifier=identifier, secret_hash=sha256_of(token), scopes=frozenset({"bench"})
+            )
+        )
         return token
 
     async def new_executions(self, count: int) -> list[str]:
@@ -106,6 +126,11 @@ class Data:
     async def workflows(self, count: int) -> Sequence[UUID]:
         """Return workflows to look at."""
         workflows = [(await self.new_workflow()).id for _ in range(FEW)]
+        return around(workflows, count)
+
+    async def workflows_with_versions(self, count: int) -> Sequence[UUID]:
+        """Return workflows that have versions."""
+        workflows = [(await self.new_version()).workflow_id for _ in range(FEW)]
         return around(workflows, count)
 
     async def versions(self, count: int) -> Sequence[UUID]:
@@ -143,17 +168,30 @@ class Data:
         await self.new_executions(MORE_THAN_A_PAGE)
         return [str(self._workflows[-1])] * count
 
+    async def new_checkpoints(self, count: int) -> list[AgentensorCheckpoint]:
+        """Train one workflow."""
+        workflow = await self.new_workflow()
+        return [
+            await self.db.agentensor.record_checkpoint(
+                workflow_id=str(workflow.id),
+                runnable_config=CONFIG,
+                metrics={"accuracy": number / count},
+                is_best=number == count // 2,
+            )
+            for number in range(count)
+        ]
+
+    async def checkpoints(self, count: int) -> Sequence[str]:
+        """Return checkpoints to look at."""
+        return around([each.id for each in await self.new_checkpoints(FEW)], count)
+
     async def trained_workflows(self, count: int) -> Sequence[str]:
         """Return workflows with about fifty checkpoints."""
-        workflow = str((await self.new_workflow()).id)
-        for number in range(50):
-            await self.db.agentensor.record_checkpoint(
-                workflow_id=workflow,
-                runnable_config=CONFIG,
-                metrics={"accuracy": number / 50},
-                is_best=number == 30,
-            )
-        return [workflow] * count
+        return [(await self.new_checkpoints(50))[0].workflow_id] * count
+
+    async def brought_along_tokens(self, count: int) -> Sequence[str]:
+        """Return tokens of the older product."""
+        return [await self.new_brought_along()] * count
 
     async def snapshots(self, count: int) -> Sequence[str]:
         """Return snapshots to look at."""

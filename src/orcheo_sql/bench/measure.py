@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from .._database import Database
+    from .capture import Call
     from .data import Data
     from .raw import Raw
 
@@ -47,13 +48,15 @@ class Operation:
     """The largest ratio to the raw call that is fine, by dialect; None to only report it."""
     raw_call: Callable[[Database, Any], Awaitable[Any]] | None = None
     """A call whose statement is the limit, where the first one that `call` sends is not."""
+    whole: bool = False
+    """The limit is all that it sends: statements that read, and one at the end that may write."""
     writes: bool = False
     walks: frozenset[str] = frozenset()
     """Dialects where it has no index to look in: what is rare takes longer the more there is."""
     growth: float = FLAT
     """How many times as long it may take among a million runs as among a thousand."""
     takes_from_others: bool = False
-    """It works on whatever the database holds, so only on a database of its own."""
+    """It works on whatever the database holds, or others would work on what it makes: only for a database of its own."""
 
 
 @dataclass
@@ -131,14 +134,14 @@ async def measure(operation: Operation, data: Data, raws: Sequence[Raw], calls: 
 async def _measure_once(
     operation: Operation, data: Data, raws: Sequence[Raw], calls: int
 ) -> Measured:
-    database, shadow = data.db, Shadow(data.db)
+    database, shadow = data.db, Shadow(data.db, reads=operation.whole)
     raw_call = operation.raw_call or operation.call
     each = calls + WARM_UP
     prepared = list(await operation.prepare(data, each * (1 + len(raws))))
     ours = prepared[:each]
     captured = [
         [
-            await shadow.first_call(lambda db, one=one: raw_call(db, one))  # type: ignore[misc]
+            await shadow.calls(lambda db, one=one: raw_call(db, one))  # type: ignore[misc]
             for one in prepared[each * (n + 1) : each * (n + 2)]
         ]
         for n in range(len(raws))
@@ -148,7 +151,7 @@ async def _measure_once(
         [
             lambda turn: operation.call(database, ours[turn]),
             *(
-                lambda turn, raw=raw, calls=calls: raw.run(calls[turn])
+                lambda turn, raw=raw, calls=calls: _run_all(raw, calls[turn])
                 for raw, calls in zip(raws, captured, strict=True)
             ),
         ],
@@ -157,6 +160,11 @@ async def _measure_once(
     )
     dialect = raws[0].dialect if raws else "sqlite"
     return Measured(operation, dialect, samples[0], samples[1:])
+
+
+async def _run_all(raw: Raw, calls: Sequence[Call]) -> None:
+    for call in calls:
+        await raw.run(call)
 
 
 async def in_turns(

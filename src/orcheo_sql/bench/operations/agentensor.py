@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from orcheo_sql._filters import JsonFilter
 
-from ..data import CONFIG
+from ..data import CONFIG, FEW, around
 from ..measure import DOCUMENTS_LIMIT, SCATTERED, Operation
 
 if TYPE_CHECKING:
@@ -14,11 +14,23 @@ if TYPE_CHECKING:
 
     from ..data import Data
 
+LONG_TRAINING = 200
 ACCURATE = JsonFilter(where=[("accuracy", ">=", 0.9)])
 
 
 async def one_workflow(data: Data, count: int) -> Sequence[str]:
     return [str((await data.new_workflow()).id)] * count
+
+
+async def half_way_down(data: Data, count: int) -> Sequence[tuple[str, str | None]]:
+    """Return a workflow that was trained for long, and a cursor in the middle of its checkpoints."""
+    workflow = (await data.new_checkpoints(LONG_TRAINING))[0].workflow_id
+    page = await data.db.agentensor.page_checkpoints(workflow, limit=LONG_TRAINING // 2)
+    return [(workflow, page.next_cursor)] * count
+
+
+async def some_of_one_workflow(data: Data, count: int) -> Sequence[str]:
+    return around([each.id for each in await data.new_checkpoints(FEW)], count)
 
 
 OPERATIONS = (
@@ -31,6 +43,17 @@ OPERATIONS = (
         writes=True,
     ),
     Operation(
+        "agentensor.mark_best_checkpoint",
+        some_of_one_workflow,
+        lambda db, c: db.agentensor.mark_best_checkpoint(c),
+        writes=True,
+    ),
+    Operation(
+        "agentensor.get_checkpoint",
+        lambda data, count: data.checkpoints(count),
+        lambda db, c: db.agentensor.get_checkpoint(c),
+    ),
+    Operation(
         "agentensor.best_checkpoint",
         lambda data, count: data.trained_workflows(count),
         lambda db, w: db.agentensor.best_checkpoint(w),
@@ -41,6 +64,12 @@ OPERATIONS = (
         lambda db, w: db.agentensor.page_checkpoints(w, limit=50),
         DOCUMENTS_LIMIT,
         growth=SCATTERED,
+    ),
+    Operation(
+        "agentensor.page_checkpoints, deep",
+        half_way_down,
+        lambda db, given: db.agentensor.page_checkpoints(given[0], limit=50, cursor=given[1]),
+        DOCUMENTS_LIMIT,
     ),
     Operation(
         "agentensor.page_checkpoints, JSON filter",

@@ -1,4 +1,4 @@
-"""Workflows, versions and runs."""
+"""Workflows, versions and runs: point reads, state changes, lists and search of runs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from uuid import uuid4
 
 from orcheo_sql._filters import JsonFilter
 
-from ..data import PAYLOAD
+from ..data import MORE_THAN_A_PAGE, PAYLOAD
 from ..measure import DOCUMENTS_LIMIT, SCATTERED, Operation
 
 if TYPE_CHECKING:
@@ -37,6 +37,12 @@ async def running_runs(data: Data, count: int) -> Sequence[UUID]:
     for run in runs:
         await data.db.workflows.mark_run_started(run, actor="bench")
     return runs
+
+
+async def more_than_a_page_succeeded(data: Data, count: int) -> Sequence[None]:
+    for run in await running_runs(data, MORE_THAN_A_PAGE):
+        await data.db.workflows.mark_run_succeeded(run, actor="bench", output={"answer": 42})
+    return [None] * count
 
 
 async def deep_cursor(data: Data, count: int) -> Sequence[str | None]:
@@ -105,11 +111,30 @@ OPERATIONS = (
         writes=True,
     ),
     Operation(
+        "workflows.mark_run_failed",
+        running_runs,
+        lambda db, r: db.workflows.mark_run_failed(r, actor="bench", error="It timed out"),
+        writes=True,
+    ),
+    Operation(
+        "workflows.mark_run_cancelled",
+        pending_runs,
+        lambda db, r: db.workflows.mark_run_cancelled(r, actor="bench", reason="Not needed"),
+        writes=True,
+    ),
+    Operation(
         "workflows.page_runs, 50",
         lambda data, count: data.workflows_with_runs(count),
         lambda db, w: db.workflows.page_runs(workflow_id=w, limit=50),
         DOCUMENTS_LIMIT,
         growth=SCATTERED,
+    ),
+    Operation(
+        "workflows.page_runs, status",
+        more_than_a_page_succeeded,
+        lambda db, _: db.workflows.page_runs(status="succeeded", limit=50),
+        DOCUMENTS_LIMIT,
+        growth=SCATTERED,  # each run is looked up in the trees of two more tables, which have more levels
     ),
     Operation(
         "workflows.page_runs, deep",
@@ -128,5 +153,11 @@ OPERATIONS = (
         rare_word,
         lambda db, word: db.workflows.search_runs(word, limit=50),
         growth=REPLANNED,
+    ),
+    Operation(
+        "workflows.count_runs_by_status",
+        lambda data, count: data.workflows_with_runs(count),
+        lambda db, w: db.workflows.count_runs_by_status(workflow_id=w),
+        growth=SCATTERED,  # in the smallest data sets a workflow has a quarter of the runs
     ),
 )
