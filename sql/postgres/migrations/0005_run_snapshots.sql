@@ -27,5 +27,5 @@ CREATE TABLE run_snapshot_search (
     terms tsvector GENERATED ALWAYS AS (search_terms(search_text)) STORED
 );
 
-CREATE INDEX ix_run_snapshot_search__terms ON run_snapshot_search USING gin (terms);
+CREATE INDEX ix_run_snapshot_search__terms ON run_snapshot_search USING gin (terms) WITH (gin_pending_list_limit = 256);
 CREATE INDEX ix_run_snapshot_search__oversize ON run_snapshot_search (run_id) WHERE terms IS NULL;

@@ -52,5 +52,5 @@ CREATE TABLE run_history_search (
     FOREIGN KEY (execution_id, step_index) REFERENCES run_history_steps (execution_id, step_index) ON DELETE CASCADE
 );
 
-CREATE INDEX ix_run_history_search__terms ON run_history_search USING gin (terms);
+CREATE INDEX ix_run_history_search__terms ON run_history_search USING gin (terms) WITH (gin_pending_list_limit = 256);
 CREATE INDEX ix_run_history_search__oversize ON run_history_search (execution_id) WHERE terms IS NULL;

@@ -41,30 +41,40 @@ LIMIT :limit;
 -- Find runs, of one workflow or of all, by the words of trigger, name, tags, input, output and error.
 -- Returns: WorkflowRun
 -- Index: ix_workflow_run_search__terms
+-- Plan: custom
 -- Differs: a tsvector of ours has no positions, so phrases are compared with the stream; FTS5 decides them by itself.
+-- A common word wants to go through the runs, a rare one through the index, so each call is planned. Payloads are
+-- joined to what was found: four tables at once would take twice as long to plan.
+WITH hits AS MATERIALIZED (
+    SELECT
+        r.id, r.created_at, r.updated_at, r.audit_log, r.workflow_version_id, r.status, r.triggered_by,
+        r.started_at, r.completed_at, r.error
+    FROM workflow_run_search AS s
+    INNER JOIN workflow_runs AS r ON r.id = s.run_id
+    WHERE
+        (s.terms @@ (:search::jsonb ->> 'match')::tsquery OR s.terms IS NULL)
+        AND NOT EXISTS (
+            SELECT 1
+            FROM
+                jsonb_array_elements_text(
+                    :search::jsonb -> CASE WHEN s.terms IS NULL THEN 'patterns' ELSE 'phrases' END
+                ) AS required (pattern)
+            WHERE strpos(' ' || s.search_text || ' ', required.pattern) = 0
+        )
+        AND NOT EXISTS (
+            SELECT 1
+            FROM jsonb_array_elements_text(:search::jsonb -> 'excluded') AS excluded (pattern)
+            WHERE strpos(' ' || s.search_text || ' ', excluded.pattern) > 0
+        )
+        AND (:workflow_id::uuid IS NULL OR r.workflow_id = :workflow_id::uuid)
+        AND (r.created_at, r.id) < (:before_at, :before_id)
+    ORDER BY r.created_at DESC, r.id DESC
+    LIMIT :limit
+)
 SELECT
     r.id, r.created_at, r.updated_at, r.audit_log, r.workflow_version_id, r.status, r.triggered_by,
     i.input_payload, i.runnable_config, o.output_payload, r.started_at, r.completed_at, r.error
-FROM workflow_run_search AS s
-INNER JOIN workflow_runs AS r ON r.id = s.run_id
+FROM hits AS r
 INNER JOIN workflow_run_inputs AS i ON i.run_id = r.id
 LEFT JOIN workflow_run_outputs AS o ON o.run_id = r.id
-WHERE
-    (s.terms @@ (:search::jsonb ->> 'match')::tsquery OR s.terms IS NULL)
-    AND NOT EXISTS (
-        SELECT 1
-        FROM
-            jsonb_array_elements_text(
-                :search::jsonb -> CASE WHEN s.terms IS NULL THEN 'patterns' ELSE 'phrases' END
-            ) AS required (pattern)
-        WHERE strpos(' ' || s.search_text || ' ', required.pattern) = 0
-    )
-    AND NOT EXISTS (
-        SELECT 1
-        FROM jsonb_array_elements_text(:search::jsonb -> 'excluded') AS excluded (pattern)
-        WHERE strpos(' ' || s.search_text || ' ', excluded.pattern) > 0
-    )
-    AND (:workflow_id::uuid IS NULL OR r.workflow_id = :workflow_id::uuid)
-    AND (r.created_at, r.id) < (:before_at, :before_id)
-ORDER BY r.created_at DESC, r.id DESC
-LIMIT :limit;
+ORDER BY r.created_at DESC, r.id DESC;
