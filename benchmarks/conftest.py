@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import platform
 import sqlite3
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from benchmarks.server import benchmark_server
 from benchmarks.stage import Stage, Verdicts
+from tests.fixtures.postgres import SERVER
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -26,6 +29,20 @@ def pytest_configure(config: pytest.Config) -> None:
 def runner() -> Iterator[asyncio.Runner]:
     with asyncio.Runner() as one:
         yield one
+
+
+@pytest.fixture(scope="session")
+def postgres_server(request: pytest.FixtureRequest) -> ScratchPostgres:
+    """Return the server that was given, else the one whose data are kept: not that of the tests, which waits for no disk."""
+    given = request.config.stash[SERVER]
+    if given.external:
+        given.open()
+        return given
+    reporter = request.config.pluginmanager.getplugin("terminalreporter")
+    stack = ExitStack()
+    # Not with the other fixtures: stages are set later than this one, or earlier, and need it at their end.
+    request.config.add_cleanup(stack.close)
+    return stack.enter_context(benchmark_server(reporter.write_line))
 
 
 @pytest.fixture(scope="session")

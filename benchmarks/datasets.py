@@ -234,9 +234,8 @@ def _alone(lock: Path) -> Iterator[None]:
 def _make_sqlite(seeded: Path, scale: int) -> None:
     for path in seeded.parent.iterdir():
         # Another hash, or left behind by one who was stopped: we have the lock, so nobody is at it.
-        if path.name != "lock" and not (
-            path.name.startswith(fingerprint("sqlite")) and path.suffix == seeded.suffix
-        ):
+        is_current = path.name.startswith(fingerprint("sqlite")) and path.suffix == seeded.suffix
+        if path.is_file() and path.name != "lock" and not is_current:
             path.unlink()
     draft = seeded.with_suffix(".part")
     _migrate({**_everywhere("sqlite"), **dict.fromkeys(_files(), draft)})

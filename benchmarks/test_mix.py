@@ -90,8 +90,8 @@ def test_mix(
     apart = f", without group commit {found[-1].per_second:,.0f}" if dialect == "sqlite" else ""
     verdicts.note(
         f"{dialect}: write mix of {clients} clients",
-        f"{result.per_second:,.0f} writes/s, {raw.name} {raw.per_second:,.0f}{apart}; p50 "
-        f"{result.writes.p50 * 1000:.0f}, p95 {result.writes.p95 * 1000:.0f}, p99 "
+        f"{result.per_second:,.0f} writes/s, {raw.name} {raw.per_second:,.0f} ({raw.ratio:.2f} x)"
+        f"{apart}; p50 {result.writes.p50 * 1000:.0f}, p95 {result.writes.p95 * 1000:.0f}, p99 "
         f"{result.writes.p99 * 1000:.0f} ms; fairness {result.fairness:.2f}",
         misses,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import pkgutil
 import signal
 import sqlite3
 from contextlib import closing
@@ -10,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
+from tests.cli.conftest import configure
 from tests.cli.test_operators import prepare
+from tests.fixtures.databases import postgres_settings
 
 from orcheo_sql import Database
 from orcheo_sql.bench.data import Data
@@ -20,6 +23,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.cli.conftest import Cli
+
+    from orcheo_sql.check.scratch_postgres import ScratchPostgres
 
 TABLES = (
     "workflows", "workflow_versions", "workflow_search", "workflow_runs", "workflow_run_search", "run_history",
@@ -169,3 +174,40 @@ def test_what_a_killed_one_left_is_deleted(cli: Cli, configured: dict[str, Any])
     assert cli("bench", "--clean").out.startswith("Deleted 6")
     assert cli("bench", "--clean", "--json").json == {"deleted": 0}
     assert not any(counts(configured).values())
+
+
+@pytest.mark.parametrize(
+    "moment",
+    [
+        "session.raw_for",
+        "measure.in_turns",
+        "raw.RawPsycopg.run",
+        "mix.OursMix.round",
+        "data.Data.clean_up",
+    ],
+)
+def test_a_server_that_goes_away_ends_it(
+    cli: Cli, private_postgres: ScratchPostgres, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    settings = postgres_settings(private_postgres.create_database())
+    # As good as for ever.
+    configure(monkeypatch, settings | {"postgres_pool_timeout": 3600})
+    prepare(settings, store_something)
+    place = f"orcheo_sql.bench.{moment}"
+    work: Any = pkgutil.resolve_name(place)
+
+    def stop_and_work(*args: Any, **more: Any) -> Any:
+        private_postgres.stop()
+        return work(*args, **more)
+
+    monkeypatch.setattr(place, stop_and_work)
+    found = cli("bench", "--samples", "10", "--clients", "20", "--only", "get_run")
+    assert found.status == 1
+    assert found.is_quiet
+    assert "PostgreSQL went away" in found.err
+    assert "orcheo-sql bench --clean" in found.err
+    assert found.out == ""
+    monkeypatch.undo()
+    configure(monkeypatch, settings)
+    private_postgres.start()
+    assert cli("bench", "--clean").status == 0

@@ -8,10 +8,11 @@ from typing import Any, ClassVar
 import pytest
 
 from orcheo_sql import Database
+from orcheo_sql.bench import mix
 from orcheo_sql.bench.capture import Shadow
 from orcheo_sql.bench.data import TAG, Data
 from orcheo_sql.bench.measure import Measured, Operation, Samples, in_turns, measure
-from orcheo_sql.bench.mix import OursMix, compare_mixes, run_mix
+from orcheo_sql.bench.mix import MixResult, OursMix, compare_mixes, run_mix
 from orcheo_sql.bench.operations import OPERATIONS
 from orcheo_sql.structs import WebhookTriggerConfig
 
@@ -156,10 +157,36 @@ async def test_errors_of_the_mix_are_told(db: Database) -> None:
         async def round(self, given: Any, write: Any) -> None:
             raise ValueError("out of order")
 
-    ours, raw = await compare_mixes([Broken(Data(db)), OursMix(Data(db))], clients=3, blocks=2)
+    mixes = [Broken(Data(db)), OursMix(Data(db))]
+    ours, raw = await compare_mixes(mixes, clients=3, turns=2, warm_up=1)
     assert len(ours.errors) == 15, "those of the block that warms up too"
     assert ours.misses(raw)[-1] == "15 errors, the first: ValueError: out of order"
     assert raw.misses(None) == []
+
+
+async def test_mixes_are_compared_turn_by_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Others take the machine: in the second turn all of it, and in the third for the first of the two.
+    speeds = {"ours": [1, 100, 10, 10, 100, 100], "raw": [900, 110, 11, 110, 110, 110]}
+    order: list[str] = []
+
+    async def block(who: Any, *, clients: int, rounds: int) -> MixResult:
+        writes = speeds[who][order.count(who)]
+        order.append(who)
+        return MixResult(who, clients, 1.0, Samples(who, [0.01] * writes), [], 1.0)
+
+    monkeypatch.setattr(mix, "run_mix", block)
+    compared: list[Any] = ["ours", "raw"]
+    ours, raw = await compare_mixes(compared, clients=1)
+    assert order[2:6] == ["ours", "raw", "raw", "ours"], "who goes first takes turns too"
+    assert (ours.per_second, raw.per_second) == (100, 110)
+    assert (ours.ratio, raw.ratio) == (1.0, 1.1)
+    assert ours.misses(raw) == []
+    speeds["raw"] = [140] * 6
+    order.clear()
+    ours, raw = await compare_mixes(compared, clients=1)
+    assert ours.misses(raw) == [
+        "does 100 writes/s, raw 1.40 x as many, 1.3 x are fine",
+    ]
 
 
 async def test_what_was_left_is_found_and_deleted(db: Database) -> None:

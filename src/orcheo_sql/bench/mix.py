@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from dataclasses import dataclass, replace
+from statistics import median
 from typing import TYPE_CHECKING, Any, Protocol
 
 from .capture import Shadow
@@ -22,6 +24,10 @@ SHARE_OF_RAW = 1.3
 """How many times as much the raw driver may do."""
 WRITES = 3 + STEPS
 """Writes of one round: create, start, steps, succeed. The history is there before."""
+WARM_UP = 4
+"""Rounds that do not count: until then the pool grows, and statements are prepared and then planned once for all."""
+MANY = 200
+"""Clients of which one round is as much as several of fewer."""
 
 
 @dataclass
@@ -35,12 +41,17 @@ class MixResult:
     errors: list[str]
     fairness: float
     """How long the client took that was done first, as a share of how long the last one took."""
+    ratio: float = 1.0
+    """How many times as many writes per second it does as the first it is compared with: the median of all turns."""
 
     def misses(self, raw: MixResult | None) -> list[str]:
         """Return what was promised and is not true."""
         found = []
-        if raw is not None and self.per_second * SHARE_OF_RAW < raw.per_second:
-            found.append(f"does {self.per_second:,.0f} writes/s, {raw.name} {raw.per_second:,.0f}")
+        if raw is not None and raw.ratio > SHARE_OF_RAW:
+            found.append(
+                f"does {self.per_second:,.0f} writes/s, {raw.name} {raw.ratio:.2f} x as many, "
+                f"{SHARE_OF_RAW:g} x are fine"
+            )
         if self.errors:
             found.append(f"{len(self.errors)} errors, the first: {self.errors[0]}")
         return found
@@ -156,26 +167,37 @@ async def run_mix(mix: Mix, *, clients: int, rounds: int) -> MixResult:
     )
 
 
-async def compare_mixes(mixes: Sequence[Mix], *, clients: int, blocks: int = 3) -> list[MixResult]:
-    """Let each go in turns, and return the median block of each: a disk is not as fast at one time as at another."""
+async def compare_mixes(
+    mixes: Sequence[Mix], *, clients: int, turns: int = 5, warm_up: int = WARM_UP
+) -> list[MixResult]:
+    """Let each go in turns, and return the median block of each.
+
+    A disk, and a machine that others use too, is not as fast at one time as at another. So who is compared goes at
+    about the same time: the ratio is the median of the turns' ratios, not that of two medians.
+    """
     found: list[list[MixResult]] = [[] for _ in mixes]
-    for block in range(blocks + 1):
-        for number, mix in _turn(mixes, block):
-            result = await run_mix(
-                mix, clients=clients, rounds=1 if clients > 200 or not block else 2
-            )
-            found[number].append(result)
-    return [_median(results) for results in found]
+    for turn in range(turns + 1):
+        rounds = 1 if clients > MANY else 2 if turn else warm_up
+        for number, mix in _order(mixes, turn):
+            found[number].append(await run_mix(mix, clients=clients, rounds=rounds))
+    return [_median(results, found[0]) for results in found]
 
 
-def _turn(mixes: Sequence[Mix], block: int) -> Sequence[tuple[int, Mix]]:
+def _order(mixes: Sequence[Mix], turn: int) -> Sequence[tuple[int, Mix]]:
     """Return who comes first this time."""
     numbered = list(enumerate(mixes))
-    return numbered if block % 2 else numbered[::-1]
+    return numbered if turn % 2 else numbered[::-1]
 
 
-def _median(results: Sequence[MixResult]) -> MixResult:
-    """Return the median block but for the first, which warms up, with the errors of all."""
+def _median(results: Sequence[MixResult], first: Sequence[MixResult]) -> MixResult:
+    """Return the median block but for the one that warms up, with the errors of all."""
     counted = sorted(results[1:], key=lambda r: r.per_second)
-    median = counted[len(counted) // 2]
-    return replace(median, errors=[error for result in results for error in result.errors])
+    ratios = [
+        its.per_second / of.per_second if of.per_second else math.inf
+        for its, of in zip(results[1:], first[1:], strict=True)
+    ]
+    return replace(
+        counted[len(counted) // 2],
+        errors=[error for result in results for error in result.errors],
+        ratio=median(ratios),
+    )

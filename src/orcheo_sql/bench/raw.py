@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import aiosqlite
 import psycopg_pool
+from psycopg.pq import TransactionStatus
 
-from ..engines.postgres_connection import adapt
+from ..engines.postgres_connection import Connection, adapt
 from ..engines.sqlite_connection import open_raw
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from .capture import Call
 
 PREPARE_AFTER = 5
+CONNECT_SECONDS = 5.0
+"""Long: ours has connected to the same a moment ago."""
 
 
 class Raw(Protocol):
@@ -50,18 +53,25 @@ class RawPsycopg:
     dialect: Dialect = "postgres"
 
     def __init__(self, dsn: str, size: int = 4, *, prepares: bool = True):
+        self._made: list[psycopg.AsyncConnection[Any]] = []
         self._pool: psycopg_pool.AsyncConnectionPool[psycopg.AsyncConnection[Any]]
         self._pool = psycopg_pool.AsyncConnectionPool(
             dsn,
             min_size=1,  # one client then meets one backend that is warm
             max_size=size,
             open=False,
-            kwargs={"autocommit": True, "prepare_threshold": PREPARE_AFTER if prepares else None},
-            configure=_configure,
+            reconnect_timeout=CONNECT_SECONDS,
+            kwargs={
+                "autocommit": True,
+                "prepare_threshold": PREPARE_AFTER if prepares else None,
+                # Else the pool can't be closed while a server that answers nothing is being connected to.
+                "connect_timeout": int(CONNECT_SECONDS),
+            },
+            configure=self._configure,
         )
 
     async def open(self) -> None:
-        await self._pool.open(wait=True)
+        await self._pool.open(wait=True, timeout=CONNECT_SECONDS)
 
     async def run(self, call: Call) -> Any:
         async with self._pool.connection() as connection:
@@ -69,11 +79,14 @@ class RawPsycopg:
             return await cursor.fetchall() if cursor.description else cursor.rowcount
 
     async def close(self) -> None:
+        for connection in self._made:
+            if connection.pgconn.transaction_status == TransactionStatus.ACTIVE:
+                Connection.cut(cast("Any", connection))  # the server answers no more
         await self._pool.close()
 
-
-async def _configure(connection: psycopg.AsyncConnection[Any]) -> None:
-    adapt(connection)
+    async def _configure(self, connection: psycopg.AsyncConnection[Any]) -> None:
+        adapt(connection)
+        self._made.append(connection)
 
 
 class RawAiosqlite:

@@ -13,6 +13,7 @@ from .measure import Measured, measure
 from .mix import Mix, MixResult, OursMix, RawMix, compare_mixes
 from .operations import OPERATIONS
 from .raw import raw_for
+from .watch import watched
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -68,39 +69,40 @@ async def run_bench(
         progress: is told what is measured next.
 
     Raises:
-        OrcheoSqlError: a database can't be used, or does not exist.
+        OrcheoSqlError: a database can't be used, does not exist, or went away: then what was made is left.
     """
     report = BenchReport({place: str(settings.location(place)) for place in SUBSYSTEMS}, samples)
     folders = {folder: subsystem for subsystem, folder in SUBSYSTEMS.items()}
+    locations = {settings.location(subsystem): subsystem for subsystem in SUBSYSTEMS}
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(Database(_as_it_is(settings)))
-        raws: dict[Location, list[Raw]] = {}
-        for subsystem in SUBSYSTEMS:
-            location = settings.location(subsystem)
-            if location not in raws:
-                raws[location] = []
+        async with watched(locations, lambda: stack.pop_all().aclose()):
+            raws: dict[Location, list[Raw]] = {location: [] for location in locations}
+            for location, subsystem in locations.items():
                 raw = raw_for(location, settings.postgres_pool_max_size, database.engine(subsystem))
                 if raw is not None:
                     stack.push_async_callback(raw.close)
                     await raw.open()
                     raws[location].append(raw)
-        data = Data(database)
-        try:
-            for operation in operations:
-                progress(operation.name)
-                location = settings.location(folders[operation.name.partition(".")[0]])
-                report.operations.append(await measure(operation, data, raws[location], samples))
-            if clients:
-                progress("write mix")
-                location = settings.location(folders["workflows"])
-                mixes: list[Mix] = [
-                    OursMix(data),
-                    *(RawMix(data, raw) for raw in raws[location]),
-                ]
-                report.mixes = await compare_mixes(mixes, clients=clients, blocks=1)
-        finally:
-            progress("cleaning up")
-            await finish(data.clean_up())
+            data = Data(database)
+            try:
+                for operation in operations:
+                    progress(operation.name)
+                    location = settings.location(folders[operation.name.partition(".")[0]])
+                    report.operations.append(
+                        await measure(operation, data, raws[location], samples)
+                    )
+                if clients:
+                    progress("write mix")
+                    location = settings.location(folders["workflows"])
+                    mixes: list[Mix] = [
+                        OursMix(data),
+                        *(RawMix(data, raw) for raw in raws[location]),
+                    ]
+                    report.mixes = await compare_mixes(mixes, clients=clients, turns=3, warm_up=2)
+            finally:
+                progress("cleaning up")
+                await finish(data.clean_up())
     return report
 
 

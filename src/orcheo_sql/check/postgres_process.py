@@ -14,6 +14,7 @@ import socket
 import subprocess
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -26,25 +27,23 @@ _STOP_TIMEOUT = 30.0
 _TEMPORARY = ("/tmp", "/var/tmp")  # noqa: S108 - mkdtemp is safe in these
 _SOCKET_PATH_MAX = 100  # the kernel allows 108 bytes, some systems 104
 
-# Nothing here outlives the test run, so nothing needs to survive a crash of the machine.
-_OPTIONS = {
+_OPTIONS = {"max_connections": "200", "timezone": "UTC", "lc_messages": "C"}
+# Nothing of a test outlives it, so nothing needs to survive a crash of the machine.
+_QUICK = {
     "fsync": "off",
     "synchronous_commit": "off",
     "full_page_writes": "off",
     "wal_level": "minimal",
     "max_wal_senders": "0",
-    "max_connections": "200",
     "deadlock_timeout": "200ms",
     "jit": "off",
-    "timezone": "UTC",
-    "lc_messages": "C",
 }
 
 # Runs beside us and cleans up however we end, since its standard input closes then. It waits for
 # postmaster.pid to go: removing that is PostgreSQL's last act.
 _JANITOR = """
 read -r _
-pidfile="$1/data/postmaster.pid"
+pidfile="$2/postmaster.pid"
 [ -f "$pidfile" ] && kill -QUIT "$(head -n 1 "$pidfile")"
 n=0
 while [ -f "$pidfile" ] && [ "$n" -lt 100 ]; do sleep 0.1; n=$((n + 1)); done
@@ -52,11 +51,25 @@ rm -rf "$1"
 """
 
 
+@dataclass(frozen=True)
+class KeptData:
+    """A data directory that stays when its server goes, for the next one to start from."""
+
+    path: Path
+    lock: int
+    """A file that is locked (flock). The server inherits it, so who has the lock is alone with the data."""
+
+
 class ServerProcess:
     """The files and the process of one server of our own."""
 
-    def __init__(self, installation: Installation) -> None:
+    def __init__(
+        self, installation: Installation, *, durable: bool = False, kept: KeptData | None = None
+    ) -> None:
+        """Describe a server; `durable` is one with the defaults of PostgreSQL, as in production."""
         self._installation = installation
+        self._options = _OPTIONS if durable else _OPTIONS | _QUICK
+        self._kept = kept
         # characters that a URL must escape, so that every user of the DSN is tested for it
         self._password = secrets.token_hex(12) + "@/:%"
         self._account = _unprivileged_account()
@@ -77,9 +90,12 @@ class ServerProcess:
         try:
             self._home = _make_home(self._account)
             atexit.register(self.remove)
-            self._janitor = _start_janitor(self._home)
+            if self._kept is not None:
+                # Left by one that was killed. Before the janitor sees it: the number may be anybody's now.
+                (self._data / "postmaster.pid").unlink(missing_ok=True)
+            self._janitor = _start_janitor(self._home, self._data)
             self._installation = _reachable(self._installation, self._home, self._account)
-            self._initdb()
+            self._find_or_make_data()
             self._first_launch()
         except BaseException:
             self.remove()
@@ -101,9 +117,9 @@ class ServerProcess:
 
     def _launch_once(self) -> None:
         home = self._directory
-        options = [f"--{name.replace('_', '-')}={value}" for name, value in _OPTIONS.items()]
+        options = [f"--{name.replace('_', '-')}={value}" for name, value in self._options.items()]
         sockets = str(home) if len(str(home)) + len("/.s.PGSQL.65535") < _SOCKET_PATH_MAX else ""
-        command = [f"{self._installation.bin}/postgres", "-D", f"{home}/data", "-h", "127.0.0.1"]
+        command = [f"{self._installation.bin}/postgres", "-D", str(self._data), "-h", "127.0.0.1"]
         with (home / "log").open("wb") as log:
             self._process = subprocess.Popen(  # noqa: S603 - our own programs and arguments
                 [*command, "-p", str(self._port), "-k", sockets, *options],
@@ -111,6 +127,7 @@ class ServerProcess:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,  # an interrupt from the keyboard is for the tests alone
+                pass_fds=[self._kept.lock] if self._kept else [],
                 **_process_options(home, self._account),
             )
         self._wait_until_ready(self._process)
@@ -127,13 +144,13 @@ class ServerProcess:
             process.kill()
             process.wait()
         # A killed server leaves it behind, and its number may soon be that of another process.
-        (self._directory / "data" / "postmaster.pid").unlink(missing_ok=True)
+        (self._data / "postmaster.pid").unlink(missing_ok=True)
 
     def remove(self) -> None:
         """Stop the server and delete its files; a forked child leaves its parent's server alone."""
         if self._home is None or os.getpid() != self._owner:
             return
-        self.stop(immediate=True)
+        self.stop(immediate=self._kept is None)
         if self._janitor is not None and self._janitor.stdin is not None:
             self._janitor.stdin.close()
             self._janitor.wait()
@@ -147,6 +164,25 @@ class ServerProcess:
             raise OrcheoSqlError("the scratch server was removed")
         return self._home
 
+    @property
+    def _data(self) -> Path:
+        return self._directory / "data" if self._kept is None else self._kept.path
+
+    def _find_or_make_data(self) -> None:
+        if self._kept is None:
+            return self._initdb()
+        secret = self._kept.path / "password"  # written last: with it, all is there
+        if secret.exists():
+            self._password = secret.read_text()
+            return None
+        self._kept.path.mkdir(mode=0o700, exist_ok=True)
+        _give(self._kept.path, self._account)
+        self._initdb()
+        secret.touch(mode=0o600)
+        _give(secret, self._account)
+        secret.write_text(self._password)
+        return None
+
     def _initdb(self) -> None:
         home = self._directory
         secret = home / "password"
@@ -154,7 +190,7 @@ class ServerProcess:
         secret.write_text(self._password)
         _give(secret, self._account)
         command = [
-            *(f"{self._installation.bin}/initdb", "-D", f"{home}/data", "-U", "postgres"),
+            *(f"{self._installation.bin}/initdb", "-D", str(self._data), "-U", "postgres"),
             *("-E", "UTF8", "-A", "scram-sha-256", "--no-sync", f"--pwfile={secret}"),
         ]
         options = _process_options(home, self._account)
@@ -183,7 +219,7 @@ class ServerProcess:
                 return
 
     def _wait_until_ready(self, process: subprocess.Popen[bytes]) -> None:
-        pidfile = self._directory / "data" / "postmaster.pid"
+        pidfile = self._data / "postmaster.pid"
         deadline = time.monotonic() + _START_TIMEOUT
         while time.monotonic() < deadline:
             if process.poll() is not None:
@@ -292,9 +328,9 @@ def _reachable(
     return installation
 
 
-def _start_janitor(home: Path) -> subprocess.Popen[bytes]:
+def _start_janitor(home: Path, data: Path) -> subprocess.Popen[bytes]:
     return subprocess.Popen(  # noqa: S603 - our own programs and arguments
-        ["/bin/sh", "-c", _JANITOR, "orcheo-pg-janitor", home],
+        ["/bin/sh", "-c", _JANITOR, "orcheo-pg-janitor", home, data],
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

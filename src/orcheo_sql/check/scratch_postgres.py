@@ -22,7 +22,7 @@ from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
 from orcheo_sql._errors import ConfigError, OrcheoSqlError, ValidationError
-from orcheo_sql.check.postgres_process import ServerProcess
+from orcheo_sql.check.postgres_process import KeptData, ServerProcess
 from orcheo_sql.check.postgres_programs import (
     DSN_VARIABLE,
     Installation,
@@ -43,13 +43,24 @@ class ScratchPostgres:
 
     Given a `dsn` it uses that server. `private` starts one in any case, which `stop`, `start` and
     `restart` need. Nothing is started before the block is entered.
+
+    One that is started is made for tests: it waits for no disk. A `durable` one has the defaults of
+    PostgreSQL. What is in the data directory `kept`, stays there.
     """
 
     def __init__(
-        self, dsn: str | None = None, *, version: int | None = None, private: bool = False
+        self,
+        dsn: str | None = None,
+        *,
+        version: int | None = None,
+        private: bool = False,
+        durable: bool = False,
+        kept: KeptData | None = None,
     ) -> None:
         self._external = None if private else dsn or os.environ.get(DSN_VARIABLE) or None
         self._wanted = version
+        self._durable = durable
+        self._kept = kept
         self._installation: Installation | None = None
         self._server: ServerProcess | None = None
         self._version: str | None = None
@@ -98,7 +109,7 @@ class ScratchPostgres:
             _ = self.version
             return
         if self._server is None:
-            self._server = ServerProcess(self._choose())
+            self._server = ServerProcess(self._choose(), durable=self._durable, kept=self._kept)
             self._server.create()
 
     def close(self) -> None:
