@@ -29,6 +29,7 @@ from .structs import (
     RetryState,
     RunEligibility,
     RunHistoryHit,
+    RunHistoryRecord,
     RunHistoryStep,
     RunRetry,
     RunSnapshot,
@@ -122,8 +123,14 @@ class History(Protocol):
 
     async def list_histories(
         self, *, workflow_id: str, before_at: datetime, before_id: str, limit: int
-    ) -> list[StoredHistory]:
+    ) -> list[RunHistoryRecord]:
         """List the histories of a workflow, newest first, without their steps."""
+        ...
+
+    async def list_counted_histories(
+        self, *, workflow_id: str, before_at: datetime, before_id: str, limit: int
+    ) -> list[StoredHistory]:
+        """List the histories of a workflow, newest first, with how many steps each has."""
         ...
 
     async def start_history(

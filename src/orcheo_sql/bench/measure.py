@@ -10,6 +10,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from .capture import Shadow
+from .raw import RawAiosqlite, Typed
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -25,8 +26,6 @@ MORE_CHANCES = 2
 # What a call may take at most, as a multiple of the raw call (docs/performance.md).
 SINGLE_LIMIT = {"postgres": 1.25, "sqlite": 1.5}
 LIST_LIMIT = {"postgres": 1.5, "sqlite": 1.5}
-DOCUMENTS_LIMIT = {"postgres": 1.5, "sqlite": 2.2}
-"""Of lists whose rows hold several documents: on SQLite it takes as long to parse them as to find them."""
 FLAT = 1.5
 SCATTERED = 2.5
 """The growth of reads whose rows are on pages far apart, of which nobody has read any lately."""
@@ -48,6 +47,8 @@ class Operation:
     """The largest ratio to the raw call that is fine, by dialect; None to only report it."""
     raw_call: Callable[[Database, Any], Awaitable[Any]] | None = None
     """A call whose statement is the limit, where the first one that `call` sends is not."""
+    typed: bool = False
+    """The limit returns values of their types on SQLite too, whose driver returns texts: `raw.Typed`."""
     whole: bool = False
     """The limit is all that it sends: statements that read, and one at the end that may write."""
     writes: bool = False
@@ -92,10 +93,11 @@ class Measured:
     dialect: str
     ours: Samples
     raws: list[Samples]
+    """Of each raw driver; the first is the limit."""
 
     @property
     def ratio(self) -> float | None:
-        """How long our median call takes, as a multiple of the first limit's."""
+        """How long our median call takes, as a multiple of the limit's."""
         return self.ours.p50 / self.raws[0].p50 if self.raws else None
 
     @property
@@ -135,6 +137,8 @@ async def _measure_once(
     operation: Operation, data: Data, raws: Sequence[Raw], calls: int
 ) -> Measured:
     database, shadow = data.db, Shadow(data.db, reads=operation.whole)
+    if operation.typed and raws and isinstance(raws[0], RawAiosqlite):
+        raws = [Typed(raws[0]), *raws]
     raw_call = operation.raw_call or operation.call
     each = calls + WARM_UP
     prepared = list(await operation.prepare(data, each * (1 + len(raws))))

@@ -9,16 +9,20 @@ import aiosqlite
 import psycopg_pool
 from psycopg.pq import TransactionStatus
 
+from ..codecs.rows import columns_of, converter
 from ..engines.postgres_connection import Connection, adapt
 from ..engines.sqlite_connection import open_raw
 
 if TYPE_CHECKING:
     import sqlite3
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    import msgspec
     import psycopg
 
     from ..codecs.rows import Dialect
+    from ..engines.base import CompiledQuery
     from ..settings import Location
     from .capture import Call
 
@@ -112,6 +116,11 @@ class RawAiosqlite:
         async with self._turn:
             return await cast("Any", self._writer)._execute(_write, raw, call)  # noqa: SLF001
 
+    async def columns(self, call: Call) -> list[str]:
+        """Return the names of the columns of a query that reads."""
+        async with self._reader.execute(call.query.sql, call.args) as cursor:
+            return [column[0] for column in cursor.description]
+
     async def close(self) -> None:
         await self._reader.close()
         await self._writer.close()
@@ -138,6 +147,46 @@ class RawSqlite3:
     async def close(self) -> None:
         self._reader.close()
         self._writer.close()
+
+
+class Typed:
+    """aiosqlite, and a value of its type for each text in the rows, as psycopg's rows have them.
+
+    SQLite has no type for times, UUIDs, booleans and JSON, so its driver leaves that work to the caller.
+    """
+
+    dialect: Dialect = "sqlite"
+
+    def __init__(self, raw: RawAiosqlite):
+        self._raw = raw
+        self.name = f"{raw.name}, typed"
+        self._converters: dict[str, list[tuple[int, Callable[[Any], Any]]]] = {}
+
+    async def open(self) -> None:
+        """Do nothing: the other one is open."""
+
+    async def run(self, call: Call) -> Any:
+        rows = await self._raw.run(call)
+        converters = self._converters.get(call.query.name)
+        if converters is None:
+            names = await self._raw.columns(call)
+            converters = self._converters[call.query.name] = _converters(call.query, names)
+        for column, convert in converters:
+            for row in rows:
+                if row[column] is not None:
+                    convert(row[column])
+        return rows
+
+    async def close(self) -> None:
+        """Do nothing: who opened the other one closes it."""
+
+
+def _converters(
+    query: CompiledQuery, columns: Sequence[str]
+) -> list[tuple[int, Callable[[Any], Any]]]:
+    fields = columns_of(cast("type[msgspec.Struct]", query.query.returns))
+    found = ((n, converter(fields[name].type, "sqlite")) for n, name in enumerate(columns))
+    return [(n, convert) for n, convert in found if convert is not None]
 
 
 def raw_for(location: Location, connections: int, engine: Any) -> Raw | None:

@@ -74,8 +74,16 @@ class HistoryLists(Repository):
         Their `steps` are empty unless they are asked for: then one more statement brings those of all.
         """
         most = NO_LIMIT if limit is None else check_limit(limit)
-        found = await self._histories(workflow_id, LATEST, LAST_ID, most)
-        return await self._records(found, include_steps=include_steps)
+        workflow = as_workflow_text(workflow_id)
+        if not include_steps:
+            return await self.q.list_histories(
+                workflow_id=workflow, before_at=LATEST, before_id=LAST_ID, limit=most
+            )
+        return await self._complete(
+            await self.q.list_counted_histories(
+                workflow_id=workflow, before_at=LATEST, before_id=LAST_ID, limit=most
+            )
+        )
 
     async def page_histories(
         self,
@@ -91,17 +99,25 @@ class HistoryLists(Repository):
             InvalidCursorError: the cursor is not one of this list's, which is that of the workflow.
         """
         limit = check_limit(limit, maximum=LARGEST_PAGE)
-        kind = f"histories of {as_workflow_text(workflow_id)}"
+        workflow = as_workflow_text(workflow_id)
+        kind = f"histories of {workflow}"
         before_at, before_id = LATEST, LAST_ID
         if cursor is not None:
             before_at, before_id = decode_cursor(kind, cursor, (datetime, str))
-        page = page_of(
-            await self._histories(workflow_id, before_at, before_id, limit + 1),
-            limit,
-            lambda h: encode_cursor(kind, h.started_at, h.execution_id),
+
+        def cursor_of(last: RunHistoryRecord) -> str:
+            return encode_cursor(kind, last.started_at, last.execution_id)
+
+        if not include_steps:
+            headers = await self.q.list_histories(
+                workflow_id=workflow, before_at=before_at, before_id=before_id, limit=limit + 1
+            )
+            return page_of(headers, limit, cursor_of)
+        counted = await self.q.list_counted_histories(
+            workflow_id=workflow, before_at=before_at, before_id=before_id, limit=limit + 1
         )
-        records = await self._records(page.items, include_steps=include_steps)
-        return Page(records, page.next_cursor)
+        page = page_of(counted, limit, cursor_of)
+        return Page(await self._complete(page.items), page.next_cursor)
 
     async def search_steps(
         self,
@@ -153,16 +169,6 @@ class HistoryLists(Repository):
             raise RunHistoryNotFoundError(execution)
         return found
 
-    async def _histories(
-        self, workflow_id: object, before_at: datetime, before_id: str, limit: int
-    ) -> list[StoredHistory]:
-        return await self.q.list_histories(
-            workflow_id=as_workflow_text(workflow_id),
-            before_at=before_at,
-            before_id=before_id,
-            limit=limit,
-        )
-
     async def _with_steps(self, header: StoredHistory, first: int = 0) -> RunHistoryRecord:
         """Add the steps that there were when the header was read: together they are one moment of the execution."""
         count = max(header.step_count - first, 0)
@@ -175,11 +181,8 @@ class HistoryLists(Repository):
             raise RunHistoryNotFoundError(header.execution_id)
         return as_record(header, steps)
 
-    async def _records(
-        self, headers: Sequence[StoredHistory], *, include_steps: bool
-    ) -> list[RunHistoryRecord]:
-        if not include_steps:
-            return [as_record(header, []) for header in headers]
+    async def _complete(self, headers: Sequence[StoredHistory]) -> list[RunHistoryRecord]:
+        """Add the steps of all, as `_with_steps` does for one, in one more statement."""
         steps: dict[str, list[RunHistoryStep]] = {h.execution_id: [] for h in headers}
         if any(header.step_count for header in headers):
             for step in await self.q.list_steps_of_histories(execution_ids=list(steps)):

@@ -14,6 +14,19 @@ WHERE h.execution_id = :execution_id;
 
 -- name: list_histories(workflow_id, before_at, before_id, limit)
 -- List the histories of a workflow, newest first, without their steps.
+-- Returns: RunHistoryRecord
+-- Index: ix_run_history__workflow_started in order, sqlite_autoindex_run_history_inputs_1
+SELECT
+    h.workflow_id, h.execution_id, i.inputs, i.runnable_config, i.tags, i.callbacks, i.metadata, h.run_name, h.status,
+    h.started_at, h.completed_at, h.error, h.trace_id, h.trace_started_at, h.trace_completed_at, h.trace_last_span_at
+FROM run_history AS h
+INNER JOIN run_history_inputs AS i ON i.execution_id = h.execution_id
+WHERE h.workflow_id = :workflow_id AND (h.started_at, h.execution_id) < (:before_at, :before_id)
+ORDER BY h.started_at DESC, h.execution_id DESC
+LIMIT :limit;
+
+-- name: list_counted_histories(workflow_id, before_at, before_id, limit)
+-- List the histories of a workflow, newest first, with how many steps each has.
 -- Returns: StoredHistory
 -- Index: ix_run_history__workflow_started in order, sqlite_autoindex_run_history_inputs_1
 SELECT

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from orcheo_sql._filters import JsonFilter
 
 from ..data import CONFIG, FEW, around
-from ..measure import DOCUMENTS_LIMIT, SCATTERED, Operation
+from ..measure import LIST_LIMIT, SCATTERED, Operation
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -62,20 +62,23 @@ OPERATIONS = (
         "agentensor.page_checkpoints, 50",
         lambda data, count: data.trained_workflows(count),
         lambda db, w: db.agentensor.page_checkpoints(w, limit=50),
-        DOCUMENTS_LIMIT,
+        LIST_LIMIT,
+        typed=True,
         growth=SCATTERED,
     ),
     Operation(
         "agentensor.page_checkpoints, deep",
         half_way_down,
         lambda db, given: db.agentensor.page_checkpoints(given[0], limit=50, cursor=given[1]),
-        DOCUMENTS_LIMIT,
+        LIST_LIMIT,
+        typed=True,
     ),
     Operation(
         "agentensor.page_checkpoints, JSON filter",
         lambda data, count: data.trained_workflows(count),
         lambda db, w: db.agentensor.page_checkpoints(w, metrics_filter=ACCURATE, limit=50),
-        DOCUMENTS_LIMIT,
+        LIST_LIMIT,
+        typed=True,
         growth=SCATTERED,
     ),
 )

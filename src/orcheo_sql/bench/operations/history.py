@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from ..data import FEW, MORE_THAN_A_PAGE, PAYLOAD, STEP
-from ..measure import DOCUMENTS_LIMIT, LIST_LIMIT, Operation
+from ..measure import LIST_LIMIT, Operation
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -128,24 +128,28 @@ OPERATIONS = (
         fifty_steps,
         lambda db, e: db.history.list_steps(e, limit=50),
         LIST_LIMIT,
+        typed=True,
     ),
     Operation(
         "history.list_steps, deep",
         a_long_one,
         lambda db, e: db.history.list_steps(e, after_index=LONG_EXECUTION // 2, limit=50),
         LIST_LIMIT,
+        typed=True,
     ),
     Operation(
         "history.page_histories, 50",
         lambda data, count: data.workflows_with_histories(count),
         lambda db, w: db.history.page_histories(w, limit=50),
-        DOCUMENTS_LIMIT,
+        LIST_LIMIT,
+        typed=True,
     ),
     Operation(
         "history.page_histories, deep",
         half_way_down,
         lambda db, given: db.history.page_histories(given[0], limit=50, cursor=given[1]),
-        DOCUMENTS_LIMIT,
+        LIST_LIMIT,
+        typed=True,
     ),
     Operation(
         "history.search_steps",

@@ -8,7 +8,7 @@ from uuid import uuid4
 from orcheo_sql._filters import JsonFilter
 
 from ..data import MORE_THAN_A_PAGE, STATE, around
-from ..measure import DOCUMENTS_LIMIT, LIST_LIMIT, Operation
+from ..measure import LIST_LIMIT, Operation
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -89,24 +89,28 @@ OPERATIONS = (
         lambda data, count: data.snapshots(count),
         lambda db, _: db.snapshots.page_runs(limit=50),
         LIST_LIMIT,
+        typed=True,
     ),
     Operation(
         "snapshots.page_runs, status",
         newest,
         lambda db, _: db.snapshots.page_runs(status="running", limit=50),
         LIST_LIMIT,
+        typed=True,
     ),
     Operation(
         "snapshots.page_runs, deep",
         deep_cursor,
         lambda db, c: db.snapshots.page_runs(limit=50, cursor=c),
-        DOCUMENTS_LIMIT,
+        LIST_LIMIT,
+        typed=True,
     ),
     Operation(
         "snapshots.page_runs, JSON filter",
         newest,
         lambda db, _: db.snapshots.page_runs(state_filter=REFACTORING, limit=50),
         LIST_LIMIT,
+        typed=True,
         walks=frozenset({"sqlite", "postgres"}),
     ),
     Operation(

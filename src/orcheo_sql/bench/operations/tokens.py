@@ -11,7 +11,7 @@ from orcheo_sql.structs import ServiceTokenRecord
 from orcheo_sql.tokens._manager import ServiceTokenManager
 
 from ..data import MORE_THAN_A_PAGE
-from ..measure import DOCUMENTS_LIMIT, LIST_LIMIT, Operation
+from ..measure import LIST_LIMIT, Operation
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -122,13 +122,15 @@ OPERATIONS = (
         "tokens.page_tokens, 50",
         a_page_of_tokens,
         lambda db, _: db.tokens.page_tokens(limit=50),
-        DOCUMENTS_LIMIT,
+        LIST_LIMIT,
+        typed=True,
     ),
     Operation(
         "tokens.page_audit_log, 50",
         a_page_of_uses,
         lambda db, i: db.tokens.page_audit_log(i, limit=50),
         LIST_LIMIT,
+        typed=True,
         takes_from_others=True,
     ),
 )

@@ -8,7 +8,7 @@ from uuid import uuid4
 from orcheo_sql._pages import encode_cursor
 
 from ..data import FEW, GRAPH, MORE_THAN_A_PAGE, around
-from ..measure import DOCUMENTS_LIMIT, SCATTERED, Operation
+from ..measure import LIST_LIMIT, SCATTERED, Operation
 from .workflows import REPLANNED
 
 if TYPE_CHECKING:
@@ -88,19 +88,22 @@ OPERATIONS = (
         "workflows.page_workflows, 50",
         lambda data, count: a_page_of_new_ones(data, count, "workflows"),
         lambda db, c: db.workflows.page_workflows(limit=50, cursor=c),
-        DOCUMENTS_LIMIT,
+        LIST_LIMIT,
+        typed=True,
     ),
     Operation(
         "workflows.page_workflow_summaries, 50",
         lambda data, count: a_page_of_new_ones(data, count, "summaries"),
         lambda db, c: db.workflows.page_workflow_summaries(limit=50, cursor=c),
-        DOCUMENTS_LIMIT,
+        LIST_LIMIT,
+        typed=True,
     ),
     Operation(
         "workflows.page_versions, 50",
         many_versions,
         lambda db, w: db.workflows.page_versions(w, limit=50),
-        DOCUMENTS_LIMIT,
+        LIST_LIMIT,
+        typed=True,
     ),
     Operation(
         "workflows.search_workflows",

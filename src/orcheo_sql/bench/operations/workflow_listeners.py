@@ -13,7 +13,7 @@ from orcheo_sql.structs import (
 )
 
 from ..data import FEW, GRAPH, MORE_THAN_A_PAGE, around
-from ..measure import DOCUMENTS_LIMIT, Operation
+from ..measure import LIST_LIMIT, Operation
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Sequence
@@ -119,7 +119,8 @@ OPERATIONS = (
         "workflows.page_listener_subscriptions, 50",
         a_page,
         lambda db, _: db.workflows.page_listener_subscriptions(only_served=True, limit=50),
-        DOCUMENTS_LIMIT,
+        LIST_LIMIT,
+        typed=True,
         takes_from_others=True,
     ),
 )

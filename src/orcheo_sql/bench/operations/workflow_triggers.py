@@ -12,7 +12,7 @@ from orcheo_sql.structs import (
 )
 
 from ..data import PAYLOAD
-from ..measure import DOCUMENTS_LIMIT, Operation
+from ..measure import LIST_LIMIT, Operation
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Sequence
@@ -87,7 +87,8 @@ OPERATIONS = (
         "workflows.dispatch_manual_runs, 10",
         lambda data, count: requests_of(data, count, 10),
         lambda db, request: db.workflows.dispatch_manual_runs(request),
-        DOCUMENTS_LIMIT,
+        LIST_LIMIT,
+        typed=True,
         writes=True,
         takes_from_others=True,
     ),

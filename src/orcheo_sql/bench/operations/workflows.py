@@ -8,7 +8,7 @@ from uuid import uuid4
 from orcheo_sql._filters import JsonFilter
 
 from ..data import MORE_THAN_A_PAGE, PAYLOAD
-from ..measure import DOCUMENTS_LIMIT, SCATTERED, Operation
+from ..measure import LIST_LIMIT, SCATTERED, Operation
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -126,21 +126,24 @@ OPERATIONS = (
         "workflows.page_runs, 50",
         lambda data, count: data.workflows_with_runs(count),
         lambda db, w: db.workflows.page_runs(workflow_id=w, limit=50),
-        DOCUMENTS_LIMIT,
+        LIST_LIMIT,
+        typed=True,
         growth=SCATTERED,
     ),
     Operation(
         "workflows.page_runs, status",
         more_than_a_page_succeeded,
         lambda db, _: db.workflows.page_runs(status="succeeded", limit=50),
-        DOCUMENTS_LIMIT,
+        LIST_LIMIT,
+        typed=True,
         growth=SCATTERED,  # each run is looked up in the trees of two more tables, which have more levels
     ),
     Operation(
         "workflows.page_runs, deep",
         deep_cursor,
         lambda db, c: db.workflows.page_runs(limit=50, cursor=c),
-        DOCUMENTS_LIMIT,
+        LIST_LIMIT,
+        typed=True,
     ),
     Operation(
         "workflows.page_runs, JSON filter",
