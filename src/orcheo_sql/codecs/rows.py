@@ -10,6 +10,7 @@ import types
 from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime
 from enum import Enum
+from itertools import chain
 from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin
 from uuid import UUID
 
@@ -304,7 +305,7 @@ def _documents(kind: Any) -> Callable[[Column], Column]:
             found = decode("[[" + "],\n[".join(column) + "]]")
         else:
             found = decode(b"[[" + b"],\n[".join(column) + b"]]")
-        return [value for (value,) in _as_many(found, column)]
+        return list(chain.from_iterable(_as_many(found, column)))
 
     return convert
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, TypedDict
 
+import msgspec
+
 from .._documents import clean_text, encode_record
 from .._errors import (
     ServiceTokenExistsError,
@@ -268,7 +270,8 @@ class _Changeable(TypedDict):
 
 
 def _tokens_of(rows: Sequence[ListedServiceToken]) -> list[ServiceTokenRecord]:
-    return [row.record() for row in rows]
+    """Return the tokens without their places in the list."""
+    return msgspec.convert(rows, list[ServiceTokenRecord], from_attributes=True)
 
 
 def _changeable(record: ServiceTokenRecord) -> _Changeable:

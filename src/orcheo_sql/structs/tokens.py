@@ -71,11 +71,6 @@ class ListedServiceToken(ServiceTokenRecord, frozen=True, kw_only=True, forbid_u
 
     created_at: datetime
 
-    def record(self) -> ServiceTokenRecord:
-        """Return the token itself."""
-        names = ServiceTokenRecord.__struct_fields__
-        return ServiceTokenRecord(**{name: getattr(self, name) for name in names})
-
 
 class ServiceTokenAuditEntry(Record, frozen=True, kw_only=True):
     """One event in the life of a token: created, rotated, revoked, used, or what a client has logged."""
