@@ -160,6 +160,8 @@ def _opened(value: msgspec.Struct) -> Any:
     if isinstance(fields, dict):
         for name, item in fields.items():
             kind = type(item)
+            if kind in _PLAIN_KINDS:
+                continue
             if kind is UUID:
                 fields[name] = str(item)
             elif kind is dt.datetime:
@@ -167,6 +169,9 @@ def _opened(value: msgspec.Struct) -> Any:
             elif isinstance(item, msgspec.Struct):
                 fields[name] = _opened(item)
     return fields
+
+
+_PLAIN_KINDS = frozenset({type(None), str, int, float, bool, dict, list})
 
 
 def _has_long_integer(raw: bytes) -> bool:
