@@ -33,7 +33,8 @@ ORDER BY o.created_at, o.run_id;
 -- name: acknowledge_outbox(entries)!
 -- Delete the rows of these claims, and no others: :entries is a list of objects with run_id and claim_id.
 -- Index: run_outbox_pkey
--- Differs: each database unpacks a list in its own way. The ids alone find the rows by their key.
+-- Differs: each database unpacks a list in its own way. PostgreSQL expects a hundred of them, and would read the whole
+-- outbox to join it with so many: of an array it expects ten, which it looks up by their key.
 DELETE FROM run_outbox AS o
 USING json_to_recordset(:entries::json) AS e (run_id uuid, claim_id uuid)
 WHERE
@@ -43,7 +44,8 @@ WHERE
 -- name: release_outbox(entries, available_at)!
 -- Offer the rows of these claims again, from a time on.
 -- Index: run_outbox_pkey
--- Differs: each database unpacks a list in its own way. The ids alone find the rows by their key.
+-- Differs: each database unpacks a list in its own way. PostgreSQL expects a hundred of them, and would read the whole
+-- outbox to join it with so many: of an array it expects ten, which it looks up by their key.
 UPDATE run_outbox AS o
 SET claim_id = NULL, consumer = NULL, available_at = :available_at
 FROM json_to_recordset(:entries::json) AS e (run_id uuid, claim_id uuid)

@@ -28,21 +28,19 @@ ORDER BY o.created_at, o.run_id;
 -- name: acknowledge_outbox(entries)!
 -- Delete the rows of these claims, and no others: :entries is a list of objects with run_id and claim_id.
 -- Index: sqlite_autoindex_run_outbox_1
--- Differs: each database unpacks a list in its own way. The ids alone find the rows by their key.
+-- Differs: each database unpacks a list in its own way. PostgreSQL expects a hundred of them, and would read the whole
+-- outbox to join it with so many: of an array it expects ten, which it looks up by their key.
 DELETE FROM run_outbox
-WHERE
-    run_id IN (SELECT value ->> 'run_id' FROM json_each(:entries))
-    AND (run_id, claim_id) IN (SELECT value ->> 'run_id', value ->> 'claim_id' FROM json_each(:entries));
+WHERE (run_id, claim_id) IN (SELECT value ->> 'run_id', value ->> 'claim_id' FROM json_each(:entries));
 
 -- name: release_outbox(entries, available_at)!
 -- Offer the rows of these claims again, from a time on.
 -- Index: sqlite_autoindex_run_outbox_1
--- Differs: each database unpacks a list in its own way. The ids alone find the rows by their key.
+-- Differs: each database unpacks a list in its own way. PostgreSQL expects a hundred of them, and would read the whole
+-- outbox to join it with so many: of an array it expects ten, which it looks up by their key.
 UPDATE run_outbox
 SET claim_id = NULL, consumer = NULL, available_at = :available_at
-WHERE
-    run_id IN (SELECT value ->> 'run_id' FROM json_each(:entries))
-    AND (run_id, claim_id) IN (SELECT value ->> 'run_id', value ->> 'claim_id' FROM json_each(:entries));
+WHERE (run_id, claim_id) IN (SELECT value ->> 'run_id', value ->> 'claim_id' FROM json_each(:entries));
 
 -- name: sweep_outbox(created_before, now, limit)!
 -- Offer up to :limit runs again that went to the outbox, are not there any more, and are pending since before a time.
