@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from ..data import Data
 
-REDACTED_LIMIT = {"postgres": 1.4, "sqlite": 1.8}
+REDACTED_LIMIT = {"postgres": 1.5, "sqlite": 2.0}
 """Before they are sent, four documents are searched for secrets, value by value."""
 LONG_EXECUTION = 200
 MANY_EXECUTIONS = 120

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from ..data import Data
 
-GRAPH_LIMIT = {"postgres": 1.25, "sqlite": 1.75}
+GRAPH_LIMIT = {"postgres": 1.25, "sqlite": 2.0}
 """Before it is sent, a graph is encoded, and listeners and words are looked for in it."""
 
 
