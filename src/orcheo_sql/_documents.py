@@ -58,10 +58,12 @@ _PLAIN_KEY = re.compile(r"[^\s.\[\]\"\\\x00-\x1f\ud800-\udfff]{1,60}")
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode
 
-# Digits become "0", points stay, the rest becomes " ". The needle then finds integers of nineteen
-# digits or more, but not the fraction of a number.
+# Digits become "0", points stay, the rest becomes " ". The first needle then finds nineteen digits or
+# more, quickly, for it is skipped over whatever is no digit; the second one those of them that are an
+# integer and not the fraction of a number.
 _SHAPES = re.sub(rb"[^0.]", b" ", re.sub(rb"[0-9]", b"0", bytes(range(256))))
-_LONG_INTEGER = b" " + b"0" * len(str(_MAX_INTEGER))
+_MANY_DIGITS = b"0" * len(str(_MAX_INTEGER))
+_LONG_INTEGER = b" " + _MANY_DIGITS
 _BRACKETS = bytes.maketrans(b"{}", b"[]")
 _NOT_BRACKETS = bytes(byte for byte in range(256) if byte not in b"[]{}")
 
@@ -138,14 +140,43 @@ def _encode_plain(value: Any) -> bytes | None:
     say a string of nineteen digits, costs time only.
     """
     try:
-        raw = _encode(value)
-        if _decode(raw) != value:
+        opened = _opened(value) if isinstance(value, msgspec.Struct) else value
+        raw = _encode(opened)
+        if _decode(raw) != opened:
             return None
     except Exception:  # noqa: BLE001 - whatever it is, the walk finds it and says where
         return None
-    if b"\\u0000" in raw or _LONG_INTEGER in (b" " + raw).translate(_SHAPES) or _is_too_deep(raw):
+    if b"\\u0000" in raw or _has_long_integer(raw) or _is_too_deep(raw):
         return None
     return raw
+
+
+def _opened(value: msgspec.Struct) -> Any:
+    """Return what the walk makes of a struct, but with the items of its lists and dicts as they are.
+
+    So these show in the comparison, like those of a document that is none. What is a struct further down does too.
+    """
+    fields = _struct_fields(value)
+    if isinstance(fields, dict):
+        for name, item in fields.items():
+            kind = type(item)
+            if kind in _PLAIN_KINDS:
+                continue
+            if kind is UUID:
+                fields[name] = str(item)
+            elif kind is dt.datetime:
+                fields[name] = _instant_text(item)
+            elif isinstance(item, msgspec.Struct):
+                fields[name] = _opened(item)
+    return fields
+
+
+_PLAIN_KINDS = frozenset({type(None), str, int, float, bool, dict, list})
+
+
+def _has_long_integer(raw: bytes) -> bool:
+    shapes = raw.translate(_SHAPES)
+    return _MANY_DIGITS in shapes and _LONG_INTEGER in b" " + shapes
 
 
 def _is_too_deep(raw: bytes) -> bool:
@@ -296,12 +327,13 @@ def _leaf_text(value: Any) -> str | None:
 
 
 def _instant_text(value: dt.datetime) -> str:
-    if value.utcoffset() is None:
-        value = value.replace(tzinfo=dt.UTC)
-    try:
-        value = value.astimezone(dt.UTC)
-    except OverflowError:  # in UTC this is a day outside of the calendar
-        return value.isoformat()
+    if value.tzinfo is not dt.UTC:
+        if value.utcoffset() is None:
+            value = value.replace(tzinfo=dt.UTC)
+        try:
+            value = value.astimezone(dt.UTC)
+        except OverflowError:  # in UTC this is a day outside of the calendar
+            return value.isoformat()
     return value.isoformat().replace("+00:00", "Z")
 
 

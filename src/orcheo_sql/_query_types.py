@@ -20,6 +20,7 @@ from .structs import (
     AuditEntry,
     DueRetry,
     DueSchedule,
+    HashKind,
     LeasedListener,
     ListedServiceToken,
     ListenerState,
@@ -321,6 +322,10 @@ class Tokens(Protocol):
 
     async def find_token_by_hash(self, *, secret_hash: str) -> ServiceTokenRecord | None:
         """Find the token whose hash is stored as this very text: one brought along from the older product."""
+        ...
+
+    async def list_hash_kinds(self, *, limit: int) -> list[HashKind]:
+        """List with which parameters argon2id hashes were made, up to :limit kinds: what they begin with, as far as the fourth dollar sign. Of each kind only the first hash is looked at, however many have it."""
         ...
 
     async def list_tokens(

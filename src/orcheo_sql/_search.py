@@ -28,7 +28,7 @@ import functools
 import operator
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 import msgspec
@@ -54,7 +54,8 @@ _UNSPACED = (
     "\U0001aff0-\U0001b16f\U00020000-\U0003fffd"
 )
 _UNSPACED_RUN = re.compile(rf"(?:(?!\W)[{_UNSPACED}])+")
-_ASCII_TOKEN = re.compile("[a-z0-9]+|\0")
+# What becomes of each byte of an ASCII text: small letters and digits, NULs, and a space for the rest.
+_FOLDED_ASCII = re.sub(rb"[^a-z0-9\0]", b" ", bytes(range(256)).lower())
 
 _UNIT = re.compile(
     r"""(?P<minus>-?)(?: "(?P<phrase>[^"]*)(?:"(?P<star>\*?)|$) | (?P<word>[^\s"]+) )""", re.VERBOSE
@@ -67,8 +68,14 @@ def search_text(*values: Any) -> str:
 
     Streams can be joined with `BOUNDARY` between them. An empty one means nothing to be found by.
     """
-    text = "\0".join(part.replace("\0", " ") for part in _texts(values))
-    return re.sub("\0( \0)*", BOUNDARY, " ".join(_tokens(text))).strip(f" {BOUNDARY}")
+    parts = _texts(values)
+    text = "\0".join(parts)
+    if text.count("\0") >= len(parts):  # some are in the texts
+        text = "\0".join(part.replace("\0", " ") for part in parts)
+    stream = " ".join(_tokens(text))
+    while "\0 \0" in stream:
+        stream = stream.replace("\0 \0", "\0")
+    return stream.replace("\0", BOUNDARY).strip(f" {BOUNDARY}")
 
 
 class SearchTerm(msgspec.Struct, frozen=True):
@@ -178,39 +185,50 @@ def _tsquery(query: SearchQuery) -> str:
     return " & ".join(required + excluded)
 
 
-def _texts(values: Iterable[Any]) -> Iterator[str]:
-    """Yield the texts and numbers in values, in reading order."""
+def _texts(values: Iterable[Any]) -> list[str]:
+    """Return the texts and numbers in values, in reading order."""
+    found: list[str] = []
     open_containers = [iter(values)]
     while open_containers:
         for value in open_containers[-1]:
+            kind = type(value)
+            if kind is str:  # first what documents of JSON have most of
+                found.append(value)
+                continue
+            if value is None or kind is bool:
+                continue
+            if kind is int and value.bit_length() < 64:
+                found.append(str(value))
+                continue
             match value:
-                case str() if not isinstance(value, JsonText):
-                    yield value
-                case None | bool():
-                    pass
-                case int() | float():
-                    yield encode_record(value)
-                case Mapping() | list() | tuple() if len(open_containers) <= MAX_DEPTH:
-                    items = value.values() if isinstance(value, Mapping) else value
+                case dict() | list() | tuple() | Mapping():
+                    if len(open_containers) > MAX_DEPTH:
+                        raise ValidationError(
+                            f"document: nested deeper than {MAX_DEPTH} levels, or contains itself"
+                        )
+                    items = value.values() if isinstance(value, dict | Mapping) else value
                     open_containers.append(iter(items))
                     break
-                case Mapping() | list() | tuple():
-                    raise ValidationError(
-                        f"document: nested deeper than {MAX_DEPTH} levels, or contains itself"
-                    )
+                case str() if not isinstance(value, JsonText):
+                    found.append(value)
+                case int() | float():
+                    found.append(encode_record(value))
                 case _:
                     document = msgspec.json.decode(encode_record(value).encode())
                     open_containers.append(iter([document]))
                     break
         else:
             open_containers.pop()
+    return found
 
 
 def _tokens(text: str) -> list[str]:
     """Split a text into tokens; NULs stay as tokens of their own."""
-    text = _fold(text)
+    if not text.isascii():
+        text = _fold(text)
     if text.isascii():
-        tokens = _ASCII_TOKEN.findall(text)
+        folded = text.encode().translate(_FOLDED_ASCII)
+        tokens = folded.replace(b"\0", b" \0 ").decode().split()
     else:
         text = _UNSPACED_RUN.sub(_spaced_pairs, text)
         tokens = _token_pattern(_marks(text)).findall(text)

@@ -176,6 +176,18 @@ def test_a_list_that_sorts(tree: Tree, check: Checker, dialect: str) -> None:
     found(check("list_runs"), tree.root / path, line, "its plan sorts")
 
 
+def test_a_join_that_outdated_statistics_turn_round(tree: Tree, check: Checker) -> None:
+    for _ in range(3):
+        tree.query("sqlite", "retries", "list_due_retries", "CROSS JOIN", "INNER JOIN")
+    path = sql(tree, "sqlite", "retries")
+    line = tree.line(
+        "sqlite/queries/workflows/retries.sql", "-- Index:", after="-- name: list_due_retries("
+    )
+    findings = check("list_due_retries", dialects=("sqlite",))
+    found(findings, path, line, "its plan sorts", "a smaller database without workflow_run_retries")
+    assert all("smaller database" in finding.message for finding in findings)
+
+
 def test_a_filter_that_misses_its_gin_index(tree: Tree, check: Checker) -> None:
     tree.query(
         "postgres",

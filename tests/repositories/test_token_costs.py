@@ -34,13 +34,32 @@ async def test_raising_the_cost_does_not_tell_unknown_identifiers_from_wrong_sec
             monkeypatch.undo()
 
 
+async def test_the_kinds_of_hashes_that_are_stored(db: Database) -> None:
+    assert await db.tokens.list_hash_kinds() == []
+    begin = "$argon2id$v=19$m="
+    stored = [
+        *(f"{begin}8,t=1,p={lanes}$salt$hash{n}" for lanes in (1, 10, 2) for n in range(3)),
+        f"{begin}8,t=1",
+        f"{begin}8,t=1,p=1!",
+        "$argon2i$v=19$m=8,t=1,p=1$salt$hash",
+        "$argon2id$v=18$m=8,t=1,p=1$salt$hash",
+        "$argon2id$v=19$n",
+        sha256_of("x"),
+    ]
+    for n, secret_hash in enumerate(stored):
+        await db.tokens.create(ServiceTokenRecord(identifier=f"t{n}", secret_hash=secret_hash))
+    rest = ["8,t=1", "8,t=1,p=1", "8,t=1,p=1!", "8,t=1,p=10", "8,t=1,p=2"]
+    kinds = [f"{begin}{each}" for each in rest]
+    assert sorted(await db.tokens.list_hash_kinds()) == kinds
+    assert len(await db.tokens.list_hash_kinds(limit=2)) == 2
+
+
 def test_kinds_of_hashes_are_bounded() -> None:
     own = "$argon2id$v=19$m=64,t=1,p=1$"
     few = hasher()
-    few.learn(["", "x", "$argon2id$", "$argon2id$v=19$m=8,t=1,p=1$AAAA$AAAA", sha256_of("x")])
+    few.learn(["", "x", "$argon2id$", "$argon2id$v=19$m=8,t=x,p=1", sha256_of("x")])
     assert len(few._decoys) == 1
-    rest = f"{'A' * 22}${'A' * 43}"
-    few.learn(f"$argon2id$v=19$m={8 * n},t=1,p=1${rest}" for n in range(9, 20))
+    few.learn(f"$argon2id$v=19$m={8 * n},t=1,p=1" for n in range(19, 8, -1))
     assert len(few._decoys) == _hashing.MOST_COSTS
     assert [cost.memory_kib for cost in few._decoys][1:] == [136, 144, 152]
     assert own in str(next(iter(few._decoys.values())))

@@ -54,6 +54,19 @@ documents = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(texts, inner, max_size=4),
     max_leaves=15,
 )
+
+
+class Held(msgspec.Struct, rename="camel"):
+    some_value: Any = None
+    inner: Any = None
+    left_out: Any = msgspec.UNSET
+
+
+class Pair(msgspec.Struct, array_like=True, tag=True):
+    first: Any
+    second: Any = None
+
+
 hashable = st.none() | st.booleans() | numbers | texts | st.uuids() | st.dates()
 exotic = st.recursive(
     scalars
@@ -70,6 +83,8 @@ exotic = st.recursive(
         | st.lists(inner, max_size=4).map(tuple)
         | st.dictionaries(hashable, inner, max_size=4)
         | st.sets(hashable, max_size=4)
+        | st.builds(Held, inner, inner)
+        | st.builds(Pair, inner, inner)
     ),
     max_leaves=12,
 )
@@ -129,6 +144,7 @@ def test_the_fast_path_takes_ordinary_documents() -> None:
         "n": 2**53,
     }
     assert _encode_plain(document) is not None
+    assert _encode_plain(Held(ID, Held(dt.datetime(2026, 1, 1, tzinfo=dt.UTC), document)))
 
 
 @given(documents)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from io import StringIO
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from rich.console import Console
 
 from orcheo_sql import structs
+from orcheo_sql._errors import DecodeError
 from orcheo_sql.structs import (
     CronMisfirePolicy,
     CronTriggerConfig,
@@ -118,6 +120,34 @@ def shown(value: object) -> str:
     out = StringIO()
     Console(file=out, width=1000).print(value)
     return f"{value!r} {value!s} {value} {out.getvalue()}"
+
+
+def test_what_is_stored_is_read_back_without_rules_and_shares_nothing() -> None:
+    stored = WebhookTriggerConfig.from_document(
+        {"hmac_algorithm": "of old", "rate_limit": {"limit": -1}, "of_a_later_release": 1}
+    )
+    other = WebhookTriggerConfig.from_document({})
+    assert stored.hmac_algorithm == "of old"
+    assert stored.rate_limit == RateLimitConfig.from_stored({"limit": -1})
+    assert stored.rate_limit.interval_seconds == 60
+    assert stored.allowed_methods == other.allowed_methods == ["GET", "POST"]
+    stored.allowed_methods.clear()
+    assert other.allowed_methods == WebhookTriggerConfig.from_document({}).allowed_methods
+    assert other == WebhookTriggerConfig()
+
+
+@pytest.mark.parametrize(
+    ("document", "message"),
+    [
+        ({"later": 1, "hmac_tolerance_seconds": "5"}, "WebhookTriggerConfig.hmac_tolerance_seconds: Expected `int`"),
+        ({"rate_limit": {"limit": "5"}}, "RateLimitConfig.limit: Expected `int`"),
+        ({"rate_limit": 5}, "WebhookTriggerConfig.rate_limit: Expected `object | null`"),
+        ({"kept_headers": [1]}, r"WebhookTriggerConfig.kept_headers: Expected `str`, got `int` - at `$[0]`"),
+    ],
+)  # fmt: skip
+def test_what_is_stored_with_another_type_is_named(document: dict[str, Any], message: str) -> None:
+    with pytest.raises(DecodeError, match=re.escape(message)):
+        WebhookTriggerConfig.from_document(document)
 
 
 def test_secrets_never_show() -> None:

@@ -12,6 +12,7 @@ from orcheo_sql.engines.sqlite_connection import run_statements
 from orcheo_sql.engines.sqlite_errors import translate
 
 from .conflicts import check_conflict
+from .old_statistics import old_statistics
 from .proof import (
     BASE,
     Plan,
@@ -49,7 +50,7 @@ _MISSING = re.compile(
 def prove_sqlite(raw: sqlite3.Connection, queries: Iterable[Query], trials: Trials) -> Proof:
     """Try each query and return what was found.
 
-    Plans are looked at twice: as a database without statistics has them, and after ANALYZE.
+    Plans are looked at as a database without statistics has them, after ANALYZE, and with statistics that are outdated.
     """
     prover = SqliteProver(raw)
     sound = [q for q in queries if prover.prepares(q)]
@@ -58,6 +59,11 @@ def prove_sqlite(raw: sqlite3.Connection, queries: Iterable[Query], trials: Tria
     raw.execute("ANALYZE")
     for query in sound:
         prover.explain_all(query, trials, " after ANALYZE")
+    words = {q.qualified_name: {t.key for t in code(q.sql)} for q in sound}
+    for how, empty in old_statistics(raw):
+        for query in sound:
+            if not empty or empty & words[query.qualified_name]:
+                prover.explain_all(query, trials, how)
     # Only now: a plan would show the triggers of the recorder too.
     writes = any(q.writes for q in sound)
     with SqliteRecorder(raw, prover.proof.schema) if writes else nullcontext() as recorder:

@@ -89,6 +89,10 @@ class ServiceTokenRepository(ServiceTokenAudit):
         """
         return await self.q.find_token_by_hash(secret_hash=require_text(secret_hash, "secret_hash"))
 
+    async def list_hash_kinds(self, *, limit: int = 100) -> list[str]:
+        """Return what the hashes of argon2id begin with, salt and hash left out: each kind once, at most `limit`."""
+        return [row.kind for row in await self.q.list_hash_kinds(limit=check_limit(limit))]
+
     async def create(self, record: ServiceTokenRecord) -> ServiceTokenRecord:
         """Add a token as it is, such as one that is brought along; nothing is logged.
 

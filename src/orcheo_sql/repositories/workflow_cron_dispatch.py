@@ -20,6 +20,7 @@ from .workflow_cron import WorkflowCron, read_config
 
 if TYPE_CHECKING:
     from datetime import datetime
+    from uuid import UUID
 
     from .._query_types import Workflows
     from ..rules import DispatchPlan
@@ -82,14 +83,7 @@ class WorkflowCronDispatch(WorkflowCron):
             )
             turns = [await self._look_at(due, until, clock, trouble) for due in batch]
             wanted = {turn.due.workflow_id: turn for turn in turns if turn is not None}
-            asking = healthy_ones(
-                lambda workflow_id: self.ensure_credential_health(workflow_id, actor="cron"),
-                wanted,
-                logger,
-            )
-            async with aclosing(asking) as healthy:
-                async for workflow_id in healthy:
-                    await self._fire(wanted[workflow_id], trouble)
+            await self._fire_healthy(wanted, trouble)
             runs += [run for turn in wanted.values() for run in turn.runs]
             if len(batch) < BATCH:
                 trouble.raise_if_lasting()
@@ -99,6 +93,18 @@ class WorkflowCronDispatch(WorkflowCron):
                 batch[-1].created_at,
                 batch[-1].workflow_id,
             )
+
+    async def _fire_healthy(self, wanted: dict[UUID, _Turn], trouble: Trouble) -> None:
+        if not wanted:  # as most polls find
+            return
+        asking = healthy_ones(
+            lambda workflow_id: self.ensure_credential_health(workflow_id, actor="cron"),
+            wanted,
+            logger,
+        )
+        async with aclosing(asking) as healthy:
+            async for workflow_id in healthy:
+                await self._fire(wanted[workflow_id], trouble)
 
     async def _look_at(
         self, due: DueSchedule, now: datetime, clock: datetime, trouble: Trouble

@@ -189,6 +189,8 @@ class WorkflowRetries(WorkflowRuns):
                 await self.q.drop_retry(
                     first_run_id=due.first_run_id, retry_number=due.retry_number
                 )
+        if not failed:  # as most polls find
+            return []
         asking = healthy_ones(
             lambda workflow_id: self.ensure_credential_health(workflow_id, actor="retry"),
             failed,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import TYPE_CHECKING, TypeVar
 
@@ -32,11 +33,15 @@ def parse_config(
                 raise ValidationError(f"{field} has both {name} and its other name {alias}.")
             document[name] = document.pop(alias)
     known_fields(document, field, struct.__struct_fields__)
-    required = [each.name for each in msgspec.structs.fields(struct) if each.required]
-    missing = [name for name in required if name not in document]
+    missing = [name for name in _required_fields(struct) if name not in document]
     if missing:
         raise ValidationError(f"{field} lacks required fields: {', '.join(missing)}.")
     return struct(**document)
+
+
+@functools.cache
+def _required_fields(struct: type[msgspec.Struct]) -> tuple[str, ...]:
+    return tuple(each.name for each in msgspec.structs.fields(struct) if each.required)
 
 
 def at_least(value: object, field: str, low: int) -> int:

@@ -40,6 +40,7 @@ from orcheo_sql.structs.listeners import (
 from orcheo_sql.structs.rows import AuditEntry, RunEligibility
 from orcheo_sql.structs.snapshots import RunSnapshot, RunSummary, SavedRun
 from orcheo_sql.structs.tokens import (
+    HashKind,
     ListedServiceToken,
     ServiceTokenAuditEntry,
     ServiceTokenRecord,
@@ -85,6 +86,7 @@ __all__ = [
     "CronTriggerConfig",
     "DueRetry",
     "DueSchedule",
+    "HashKind",
     "LeasedListener",
     "ListedServiceToken",
     "ListenerCursor",

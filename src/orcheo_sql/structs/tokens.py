@@ -66,6 +66,12 @@ class ServiceTokenRecord(Record, frozen=True, kw_only=True, forbid_unknown_field
         return [(field, getattr(self, field)) for field in fields]
 
 
+class HashKind(Record, frozen=True, kw_only=True):
+    """With which parameters argon2id hashes were made: what they begin with."""
+
+    kind: str
+
+
 class ListedServiceToken(ServiceTokenRecord, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A token with its place in the list."""
 

@@ -4,11 +4,13 @@ A config checks and normalises itself when it is made, so one that exists is val
 stored by another release is read back by `from_stored`, which trusts it: rules bind writes.
 """
 
+import functools
 from collections.abc import Mapping
+from copy import copy
 from datetime import datetime
 from enum import StrEnum
 from random import Random
-from typing import Any, Self, get_args
+from typing import Any, Self, cast, get_args
 from uuid import UUID
 
 import msgspec
@@ -49,11 +51,8 @@ class _Config(_Checked, frozen=True, kw_only=True):
 
         Fields that this release does not know are ignored, missing ones have their default.
         """
-        config = cls()
-        for name in cls.__struct_fields__:
-            if name in fields:
-                force_setattr(config, name, fields[name])
-        return config
+        known = {name: fields[name] for name in cls.__struct_fields__ if name in fields}
+        return cls._of(_stored_form(cls)(**known))
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> Self:
@@ -62,27 +61,88 @@ class _Config(_Checked, frozen=True, kw_only=True):
         Raises:
             DecodeError: a value is of another type.
         """
-        fields = {each.name: each for each in msgspec.structs.fields(cls)}
+        try:
+            stored = msgspec.convert(document, _stored_form(cls))
+        except msgspec.ValidationError:
+            return cls._from_doubtful(document)
+        for name, inner in _inner_configs(cls):
+            found = getattr(stored, name)
+            if found is not None:
+                setattr(stored, name, inner._of(found))  # noqa: SLF001 - one of these
+        return cls._of(stored)
+
+    @classmethod
+    def _from_doubtful(cls, document: Mapping[str, Any]) -> Self:
+        """Return a config from a document that does not fit as a whole: find the value that is to blame."""
+        kinds, inner = _kinds(cls), dict(_inner_configs(cls))
         values = {}
         for name, value in document.items():
-            if name not in fields:
+            if name not in kinds:
                 continue
             try:
-                values[name] = _from_document(fields[name].type, value)
+                if name in inner and isinstance(value, Mapping):
+                    values[name] = inner[name].from_document(value)
+                else:
+                    values[name] = msgspec.convert(value, kinds[name])
             except msgspec.ValidationError as error:
                 raise DecodeError(f"{cls.__name__}.{name}: {error}") from None
         return cls.from_stored(values)
 
+    @classmethod
+    def _of(cls, stored: msgspec.Struct) -> Self:
+        config = cast("Self", copy(_default(cls)))  # rules look at what is made, not at copies
+        for name in cls.__struct_fields__:
+            force_setattr(config, name, getattr(stored, name))
+        return config
 
-def _from_document(kind: Any, value: Any) -> Any:
-    inner = next((each for each in get_args(kind) if _is_config(each)), None)
-    if inner is not None and isinstance(value, Mapping):
-        return inner.from_document(value)
-    return msgspec.convert(value, kind)
+    def _with(self, **values: Any) -> Self:
+        """Return a copy with other values, bound by no rule."""
+        config = copy(self)
+        for name, value in values.items():
+            force_setattr(config, name, value)
+        return config
 
 
-def _is_config(kind: Any) -> bool:
-    return isinstance(kind, type) and issubclass(kind, _Config)
+# What follows is the same for all configs of a class, and to find it out takes longer than to read one.
+
+
+@functools.cache
+def _default(cls: type[_Config]) -> _Config:
+    return cls()
+
+
+@functools.cache
+def _kinds(cls: type[_Config]) -> dict[str, Any]:
+    return {each.name: each.type for each in msgspec.structs.fields(cls)}
+
+
+@functools.cache
+def _inner_configs(cls: type[_Config]) -> tuple[tuple[str, type[_Config]], ...]:
+    """Return the fields that are configs themselves, or None."""
+    return tuple(
+        (name, each)
+        for name, kind in _kinds(cls).items()
+        for each in get_args(kind)
+        if isinstance(each, type) and issubclass(each, _Config)
+    )
+
+
+@functools.cache
+def _stored_form(cls: type[_Config]) -> type[msgspec.Struct]:
+    """Return a struct with the fields of a config and without its rules; what is missing has its default there."""
+    kinds: dict[str, Any] = dict(_kinds(cls))
+    kinds |= {name: _stored_form(inner) | None for name, inner in _inner_configs(cls)}
+    defaults = msgspec.structs.asdict(_default(cls))
+    return msgspec.defstruct(
+        cls.__name__, [(name, kind, _own(defaults[name])) for name, kind in kinds.items()]
+    )
+
+
+def _own(default: Any) -> Any:
+    """Return the default of a field; lists and dicts belong to one config alone."""
+    if isinstance(default, list | dict):
+        return msgspec.field(default_factory=lambda: copy(default))
+    return default
 
 
 class RateLimitConfig(_Config, frozen=True, kw_only=True):
@@ -132,13 +192,11 @@ class WebhookTriggerConfig(_Config, frozen=True, kw_only=True):
 
     def without_secrets(self) -> Self:
         """Return the config as it is handed out."""
-        stored = msgspec.structs.asdict(self) | {"shared_secret": None, "hmac_secret": None}
-        return type(self).from_stored(stored)
+        return self._with(shared_secret=None, hmac_secret=None)
 
     def with_secrets(self, *, shared_secret: str | None, hmac_secret: str | None) -> Self:
         """Return the config with the stored secrets put back, as verification needs it."""
-        secrets = {"shared_secret": shared_secret, "hmac_secret": hmac_secret}
-        return type(self).from_stored(msgspec.structs.asdict(self) | secrets)
+        return self._with(shared_secret=shared_secret, hmac_secret=hmac_secret)
 
     def __rich_repr__(self) -> list[tuple[str, Any]]:
         fields = msgspec.structs.asdict(self)

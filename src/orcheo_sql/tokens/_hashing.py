@@ -31,9 +31,8 @@ _HASH_BYTES = 32
 
 MOST_COSTS = 4
 """Kinds of hashes that are paid for; there is more than one only after the settings were changed."""
-_ARGON2 = re.compile(
-    r"\$argon2id\$v=19\$m=(\d{1,9}),t=(\d{1,9}),p=(\d{1,9})\$[A-Za-z0-9+/]{22}\$[A-Za-z0-9+/]{43}"
-)
+_KIND = re.compile(r"\$argon2id\$v=19\$m=(\d{1,9}),t=(\d{1,9}),p=(\d{1,9})")
+_REST = re.compile(r"\$[A-Za-z0-9+/]{22}\$[A-Za-z0-9+/]{43}")
 
 
 class Cost(NamedTuple):
@@ -57,8 +56,12 @@ class Cost(NamedTuple):
 
 def cost_of(secret_hash: str) -> Cost | None:
     """Return what a stored hash costs; None when it is not one as they are made here."""
-    found = _ARGON2.fullmatch(secret_hash)
-    return None if found is None else Cost(*map(int, found.groups()))
+    kind = _KIND.match(secret_hash)
+    return _cost(kind) if kind and _REST.fullmatch(secret_hash, kind.end()) else None
+
+
+def _cost(kind: re.Match[str] | None) -> Cost | None:
+    return None if kind is None else Cost(*map(int, kind.groups()))
 
 
 class TokenHasher:
@@ -86,13 +89,20 @@ class TokenHasher:
         self._verifying: dict[bytes, Job[bool | None]] = {}
         self._decoys = {self._cost: self._cost.decoy()}
 
-    def learn(self, hashes: Iterable[str]) -> None:
-        """Take note of what stored hashes cost, since a token that fits none has to cost the same whoever it names."""
-        for cost in filter(None, map(cost_of, hashes)):
-            if cost not in self._decoys:
-                if len(self._decoys) >= MOST_COSTS:
-                    del self._decoys[next(c for c in self._decoys if c != self._cost)]
-                self._decoys[cost] = cost.decoy()
+    def learn(self, kinds: Iterable[str]) -> None:
+        """Take note of what stored hashes cost, since a token that fits none has to cost the same whoever it names.
+
+        Of too many kinds those that cost most stay known.
+        """
+        costs = filter(None, map(_cost, map(_KIND.fullmatch, kinds)))
+        for cost in sorted(costs, key=lambda each: each.work):
+            self._learn(cost)
+
+    def _learn(self, cost: Cost) -> None:
+        if cost not in self._decoys:
+            if len(self._decoys) >= MOST_COSTS:
+                del self._decoys[next(c for c in self._decoys if c != self._cost)]
+            self._decoys[cost] = cost.decoy()
 
     def is_outdated(self, secret_hash: str) -> bool:
         """Tell whether a hash costs less than those that are made now."""
@@ -123,8 +133,8 @@ class TokenHasher:
         if job is None or job.is_abandoned:
             if len(self._verifying) >= MOST_WAITING:
                 raise _busy()
-            if secret_hash is not None:
-                self.learn([secret_hash])
+            if secret_hash is not None and (cost := cost_of(secret_hash)) is not None:
+                self._learn(cost)
             decoys = tuple(self._decoys.items())
             job = Job(self._threads, self._fits, secret_hash, token, decoys)
             self._verifying[key] = job

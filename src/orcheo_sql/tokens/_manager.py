@@ -203,7 +203,7 @@ class ServiceTokenManager:
         identifier = identifier_of(token.get_secret_value())
         if identifier is not None:
             if not self._knows_costs:
-                self._hasher.learn(each.secret_hash for each in reversed(await tokens.list_all()))
+                self._hasher.learn(await tokens.list_hash_kinds())
                 self._knows_costs = True
             record = await tokens.find_by_id(identifier)
             fits = await self._hasher.verify(None if record is None else record.secret_hash, token)

@@ -42,8 +42,11 @@ LIMIT :limit;
 -- name: list_summaries_by_state(contains, conditions, status, before_at, after_id, limit)
 -- List the snapshots whose state meets a filter, in the same order. What is NULL does not apply (docs/filters.md).
 -- Returns: RunSummary
--- Scan: states have no index: they are large and rewritten often, and what people ask of them is not known. Where few
--- of them meet the filter, PostgreSQL reads all and sorts; SQLite follows the order of the list.
+-- Null: contains (no such filter)
+-- Index: ix_run_snapshots__created in order
+-- Differs: both follow the order of the list, though not by themselves. SQLite takes CROSS JOIN in the order that is
+-- written; PostgreSQL expects that one state in a hundred contains something, and would read and sort them all, but of
+-- coalesce() it expects every other one.
 SELECT
     r.run_id, r.thread_id, r.objective, r.status, r.workspace_path, r.task_counts, r.tags, r.created_at, r.updated_at
 FROM run_snapshots AS r
@@ -51,7 +54,7 @@ INNER JOIN run_snapshot_states AS s ON s.run_id = r.run_id
 WHERE
     r.created_at <= :before_at AND (r.created_at < :before_at OR r.run_id > :after_id)
     AND (:status::text IS NULL OR r.status = :status::text)
-    AND (:contains::jsonb IS NULL OR s.state::jsonb @> :contains::jsonb)
+    AND coalesce(s.state::jsonb @> :contains::jsonb, TRUE)
     AND (:conditions::jsonb IS NULL OR json_meets(s.state::jsonb, :conditions::jsonb))
 ORDER BY r.created_at DESC, r.run_id ASC
 LIMIT :limit;

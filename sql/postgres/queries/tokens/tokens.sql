@@ -21,6 +21,31 @@ SELECT
 FROM service_tokens
 WHERE secret_hash = :secret_hash;
 
+-- name: list_hash_kinds(limit)
+-- List with which parameters argon2id hashes were made, up to :limit kinds: what they begin with, as far as the fourth
+-- dollar sign. Of each kind only the first hash is looked at, however many have it.
+-- Returns: HashKind
+-- Index: uq_service_tokens__secret_hash
+-- Differs: functions of characters have other names.
+WITH RECURSIVE kinds (kind, number) AS (
+    SELECT left(lowest.secret_hash, 14 + strpos(substr(lowest.secret_hash || '$', 16), '$')), 1
+    FROM (
+        SELECT min(secret_hash) AS secret_hash FROM service_tokens
+        WHERE secret_hash > '$argon2id$v=19$m=' AND secret_hash < '$argon2id$v=19$m>'
+    ) AS lowest
+    UNION ALL
+    SELECT
+        (
+            SELECT left(min(t.secret_hash), 14 + strpos(substr(min(t.secret_hash) || '$', 16), '$'))
+            FROM service_tokens AS t
+            -- The character that follows the dollar sign: past all hashes of this kind.
+            WHERE t.secret_hash > k.kind || chr(37) AND t.secret_hash < '$argon2id$v=19$m>'
+        ), k.number + 1
+    FROM kinds AS k
+    WHERE k.kind IS NOT NULL AND k.number < :limit::bigint
+)
+SELECT kind FROM kinds WHERE kind IS NOT NULL ORDER BY kind;
+
 -- name: list_tokens(status, now, before_at, before_id, limit)
 -- List the tokens that are active, expired or revoked at a time, or all of them, newest first.
 -- Returns: ListedServiceToken

@@ -86,6 +86,7 @@ RETURNING id;
 -- hide the others.
 -- Returns: DueSchedule
 -- Index: ix_cron_triggers__due in order, ix_workflow_runs__unfinished_scheduled
+-- Differs: SQLite takes CROSS JOIN in the order that is written, whatever its statistics say of a smaller database.
 SELECT
     t.workflow_id, t.schedule_id, t.config::text, t.next_fire_at, t.counted_from, t.revision,
     t.created_at, v.id IS NOT NULL AS has_version
@@ -261,6 +262,7 @@ RETURNING id;
 -- List all schedules in the order of their making, for an operator.
 -- Returns: StoredSchedule
 -- Index: ix_cron_triggers__created in order
+-- Differs: SQLite takes CROSS JOIN in the order that is written, whatever its statistics say of a smaller database.
 SELECT
     t.workflow_id, w.name AS workflow_name, t.config::text,
     CASE

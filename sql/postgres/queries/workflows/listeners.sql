@@ -206,7 +206,8 @@ RETURNING
 -- Index: ix_listener_subscriptions__disabled in order
 -- Locks: FOR UPDATE SKIP LOCKED: two that prune at once take different rows.
 -- Differs: SQLite needs no SKIP LOCKED; its only writer holds the lock. In PostgreSQL a CTE, because a subquery may run
---     again for each row, lock others the next time, and exceed the limit.
+--     again for each row, lock others the next time, and exceed the limit. SQLite takes CROSS JOIN in the order that is
+--     written, whatever its statistics say of a smaller database.
 WITH old AS MATERIALIZED (
     SELECT s.id
     FROM listener_subscriptions AS s

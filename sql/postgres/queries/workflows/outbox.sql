@@ -32,20 +32,26 @@ ORDER BY o.created_at, o.run_id;
 
 -- name: acknowledge_outbox(entries)!
 -- Delete the rows of these claims, and no others: :entries is a list of objects with run_id and claim_id.
--- Scan: the outbox is small, unless no worker has come for long: then PostgreSQL takes the index.
--- Differs: each database unpacks a list in its own way.
+-- Index: run_outbox_pkey
+-- Differs: each database unpacks a list in its own way. PostgreSQL expects a hundred of them, and would read the whole
+-- outbox to join it with so many: of an array it expects ten, which it looks up by their key.
 DELETE FROM run_outbox AS o
 USING json_to_recordset(:entries::json) AS e (run_id uuid, claim_id uuid)
-WHERE o.run_id = e.run_id AND o.claim_id = e.claim_id;
+WHERE
+    o.run_id = any(array(SELECT k.run_id FROM json_to_recordset(:entries::json) AS k (run_id uuid)))
+    AND o.run_id = e.run_id AND o.claim_id = e.claim_id;
 
 -- name: release_outbox(entries, available_at)!
 -- Offer the rows of these claims again, from a time on.
--- Scan: the outbox is small, unless no worker has come for long: then PostgreSQL takes the index.
--- Differs: each database unpacks a list in its own way.
+-- Index: run_outbox_pkey
+-- Differs: each database unpacks a list in its own way. PostgreSQL expects a hundred of them, and would read the whole
+-- outbox to join it with so many: of an array it expects ten, which it looks up by their key.
 UPDATE run_outbox AS o
 SET claim_id = NULL, consumer = NULL, available_at = :available_at
 FROM json_to_recordset(:entries::json) AS e (run_id uuid, claim_id uuid)
-WHERE o.run_id = e.run_id AND o.claim_id = e.claim_id;
+WHERE
+    o.run_id = any(array(SELECT k.run_id FROM json_to_recordset(:entries::json) AS k (run_id uuid)))
+    AND o.run_id = e.run_id AND o.claim_id = e.claim_id;
 
 -- name: sweep_outbox(created_before, now, limit)!
 -- Offer up to :limit runs again that went to the outbox, are not there any more, and are pending since before a time.
@@ -66,6 +72,7 @@ ON CONFLICT (run_id) DO NOTHING;
 -- itself stays with whoever made it: with it anybody could acknowledge the run.
 -- Returns: OutboxEntry
 -- Index: ix_run_outbox__available in order
+-- Differs: SQLite takes CROSS JOIN in the order that is written, whatever its statistics say of a smaller database.
 SELECT
     o.run_id, r.workflow_id, r.workflow_version_id, r.triggered_by, r.status, NULL::uuid AS claim_id, o.consumer,
     o.attempts, o.available_at, o.created_at

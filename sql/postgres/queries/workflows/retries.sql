@@ -93,6 +93,7 @@ RETURNING retry_number;
 -- schedule forbids overlap while a run of it has not ended.
 -- Returns: DueRetry
 -- Index: ix_workflow_run_retries__due in order
+-- Differs: SQLite takes CROSS JOIN in the order that is written, whatever its statistics say of a smaller database.
 SELECT
     d.first_run_id, d.retry_number, d.failed_run_id, d.scheduled_for, f.workflow_id, f.status, i.input_payload,
     i.runnable_config, t.revision AS schedule_revision

@@ -42,11 +42,15 @@ LIMIT :limit;
 -- name: list_summaries_by_state(contains, conditions, status, before_at, after_id, limit)
 -- List the snapshots whose state meets a filter, in the same order. What is NULL does not apply (docs/filters.md).
 -- Returns: RunSummary
+-- Null: contains (no such filter)
 -- Index: ix_run_snapshots__created in order
+-- Differs: both follow the order of the list, though not by themselves. SQLite takes CROSS JOIN in the order that is
+-- written; PostgreSQL expects that one state in a hundred contains something, and would read and sort them all, but of
+-- coalesce() it expects every other one.
 SELECT
     r.run_id, r.thread_id, r.objective, r.status, r.workspace_path, r.task_counts, r.tags, r.created_at, r.updated_at
 FROM run_snapshots AS r
-INNER JOIN run_snapshot_states AS s ON s.run_id = r.run_id
+CROSS JOIN run_snapshot_states AS s ON s.run_id = r.run_id
 WHERE
     r.created_at <= :before_at AND (r.created_at < :before_at OR r.run_id > :after_id)
     AND (:status IS NULL OR r.status = :status)

@@ -67,11 +67,12 @@ WHERE id = :workflow_id;
 -- hide the others.
 -- Returns: DueSchedule
 -- Index: ix_cron_triggers__due in order, ix_workflow_runs__unfinished_scheduled
+-- Differs: SQLite takes CROSS JOIN in the order that is written, whatever its statistics say of a smaller database.
 SELECT
     t.workflow_id, t.schedule_id, t.config, t.next_fire_at, t.counted_from, t.revision,
     t.created_at, v.id IS NOT NULL AS has_version
 FROM cron_triggers AS t
-INNER JOIN workflows AS w ON w.id = t.workflow_id
+CROSS JOIN workflows AS w ON w.id = t.workflow_id
 LEFT JOIN workflow_versions AS v ON v.workflow_id = w.id AND v.version = w.latest_version
 WHERE
     t.next_fire_at IS NOT NULL AND NOT t.is_paused AND NOT t.is_suspended AND t.set_aside_reason IS NULL
@@ -214,6 +215,7 @@ WHERE id = :workflow_id;
 -- List all schedules in the order of their making, for an operator.
 -- Returns: StoredSchedule
 -- Index: ix_cron_triggers__created in order
+-- Differs: SQLite takes CROSS JOIN in the order that is written, whatever its statistics say of a smaller database.
 SELECT
     t.workflow_id, w.name AS workflow_name, t.config,
     CASE
@@ -225,7 +227,7 @@ SELECT
     END AS state,
     t.set_aside_reason AS reason, t.next_fire_at, t.last_dispatched_at, t.created_at, t.updated_at
 FROM cron_triggers AS t
-INNER JOIN workflows AS w ON w.id = t.workflow_id
+CROSS JOIN workflows AS w ON w.id = t.workflow_id
 WHERE (t.created_at, t.workflow_id) > (:after_at, :after_id)
 ORDER BY t.created_at, t.workflow_id
 LIMIT :limit;

@@ -184,12 +184,13 @@ WHERE
 -- workflows stay, as do the listeners with their cursors.
 -- Index: ix_listener_subscriptions__disabled in order
 -- Differs: SQLite needs no SKIP LOCKED; its only writer holds the lock. In PostgreSQL a CTE, because a subquery may run
---     again for each row, lock others the next time, and exceed the limit.
+--     again for each row, lock others the next time, and exceed the limit. SQLite takes CROSS JOIN in the order that is
+--     written, whatever its statistics say of a smaller database.
 DELETE FROM listener_subscriptions
 WHERE id IN (
     SELECT s.id
     FROM listener_subscriptions AS s
-    INNER JOIN listeners AS l ON l.listener_key = s.listener_key
+    CROSS JOIN listeners AS l ON l.listener_key = s.listener_key
     WHERE s.status = 'disabled' AND s.updated_at < :disabled_before AND l.subscription_id IS NOT s.id
     ORDER BY s.updated_at, s.id
     LIMIT :limit

@@ -27,15 +27,17 @@ ORDER BY o.created_at, o.run_id;
 
 -- name: acknowledge_outbox(entries)!
 -- Delete the rows of these claims, and no others: :entries is a list of objects with run_id and claim_id.
--- Scan: the outbox is small, unless no worker has come for long: then PostgreSQL takes the index.
--- Differs: each database unpacks a list in its own way.
+-- Index: sqlite_autoindex_run_outbox_1
+-- Differs: each database unpacks a list in its own way. PostgreSQL expects a hundred of them, and would read the whole
+-- outbox to join it with so many: of an array it expects ten, which it looks up by their key.
 DELETE FROM run_outbox
 WHERE (run_id, claim_id) IN (SELECT value ->> 'run_id', value ->> 'claim_id' FROM json_each(:entries));
 
 -- name: release_outbox(entries, available_at)!
 -- Offer the rows of these claims again, from a time on.
--- Scan: the outbox is small, unless no worker has come for long: then PostgreSQL takes the index.
--- Differs: each database unpacks a list in its own way.
+-- Index: sqlite_autoindex_run_outbox_1
+-- Differs: each database unpacks a list in its own way. PostgreSQL expects a hundred of them, and would read the whole
+-- outbox to join it with so many: of an array it expects ten, which it looks up by their key.
 UPDATE run_outbox
 SET claim_id = NULL, consumer = NULL, available_at = :available_at
 WHERE (run_id, claim_id) IN (SELECT value ->> 'run_id', value ->> 'claim_id' FROM json_each(:entries));
@@ -58,11 +60,12 @@ ON CONFLICT (run_id) DO NOTHING;
 -- itself stays with whoever made it: with it anybody could acknowledge the run.
 -- Returns: OutboxEntry
 -- Index: ix_run_outbox__available in order
+-- Differs: SQLite takes CROSS JOIN in the order that is written, whatever its statistics say of a smaller database.
 SELECT
     o.run_id, r.workflow_id, r.workflow_version_id, r.triggered_by, r.status, NULL AS claim_id, o.consumer,
     o.attempts, o.available_at, o.created_at
 FROM run_outbox AS o
-INNER JOIN workflow_runs AS r ON r.id = o.run_id
+CROSS JOIN workflow_runs AS r ON r.id = o.run_id
 WHERE (o.available_at, o.run_id) > (:after_at, :after_id)
 ORDER BY o.available_at, o.run_id
 LIMIT :limit;

@@ -92,13 +92,14 @@ RETURNING retry_number;
 -- schedule forbids overlap while a run of it has not ended.
 -- Returns: DueRetry
 -- Index: ix_workflow_run_retries__due in order
+-- Differs: SQLite takes CROSS JOIN in the order that is written, whatever its statistics say of a smaller database.
 SELECT
     d.first_run_id, d.retry_number, d.failed_run_id, d.scheduled_for, f.workflow_id, f.status, i.input_payload,
     i.runnable_config, t.revision AS schedule_revision
 FROM workflow_run_retries AS d
-INNER JOIN workflow_runs AS f ON f.id = d.failed_run_id
-INNER JOIN workflows AS w ON w.id = f.workflow_id
-INNER JOIN workflow_run_inputs AS i ON i.run_id = f.id
+CROSS JOIN workflow_runs AS f ON f.id = d.failed_run_id
+CROSS JOIN workflows AS w ON w.id = f.workflow_id
+CROSS JOIN workflow_run_inputs AS i ON i.run_id = f.id
 LEFT JOIN cron_triggers AS t ON t.workflow_id = f.workflow_id AND t.schedule_id = f.schedule_id
 WHERE
     d.status = 'waiting' AND d.scheduled_for <= :now
