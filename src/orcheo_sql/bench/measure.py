@@ -27,8 +27,6 @@ MORE_CHANCES = 2
 SINGLE_LIMIT = {"postgres": 1.25, "sqlite": 1.5}
 LIST_LIMIT = {"postgres": 1.5, "sqlite": 1.5}
 FLAT = 1.5
-SCATTERED = 2.5
-"""The growth of reads whose rows are on pages far apart, of which nobody has read any lately."""
 SIMPLE_P95_SECONDS = 0.1
 """What 95 of 100 simple calls may take, at every size of the database."""
 

@@ -51,7 +51,7 @@ class Raw(Protocol):
 
 
 class RawPsycopg:
-    """The psycopg pool, in autocommit, with prepared statements; JSON stays text, as with us."""
+    """The psycopg pool, in autocommit; what we prepare is prepared. JSON stays text, as with us."""
 
     name = "psycopg pool"
     dialect: Dialect = "postgres"
@@ -79,7 +79,8 @@ class RawPsycopg:
 
     async def run(self, call: Call) -> Any:
         async with self._pool.connection() as connection:
-            cursor = await connection.execute(call.query.sql, call.args)
+            prepare = False if call.query.plans_anew else None
+            cursor = await connection.execute(call.query.sql, call.args, prepare=prepare)
             return await cursor.fetchall() if cursor.description else cursor.rowcount
 
     async def close(self) -> None:

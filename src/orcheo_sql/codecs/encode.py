@@ -62,11 +62,23 @@ def utc(value: datetime) -> datetime:
 
 def instant_text(value: datetime) -> str:
     """Return the fixed-width text of an instant that SQLite stores and audit records carry."""
-    return f"{utc(value).isoformat(timespec='microseconds')[:26]}Z"
+    # msgspec writes a time in a fifth of the time that isoformat takes, but leaves out a fraction of zero.
+    quoted = _encode(utc(value))
+    if len(quoted) == _QUOTED_INSTANT:
+        return quoted[1:-1].decode()
+    return f"{quoted[1:20].decode()}.000000Z"
+
+
+_QUOTED_INSTANT = len('"2026-01-02T03:04:05.000006Z"')
+_encode = msgspec.json.Encoder().encode
+
+
+def _uuid_text(value: UUID) -> str:
+    return _encode(value)[1:-1].decode()
 
 
 def _json(value: Any) -> str:
-    return msgspec.json.encode(value).decode()
+    return _encode(value).decode()
 
 
 def _enum(value: Enum) -> Any:
@@ -99,7 +111,7 @@ _COMMON: dict[type, Encode | None] = {
 _BY_DIALECT: dict[Dialect, dict[type, Encode | None]] = {
     "sqlite": {
         **_COMMON,
-        UUID: str,
+        UUID: _uuid_text,
         datetime: instant_text,
         bool: int,
         SearchQuery: lambda q: q.render("sqlite"),

@@ -253,7 +253,8 @@ class SqliteEngine:
         lane = self._writing if query.writes else self._reading
         started = begun = time.perf_counter()
         try:
-            connection = await self._take(lane)
+            self._check_loop(asyncio.get_running_loop())
+            connection = lane.take() or await self._take(lane)
             begun = time.perf_counter()
             try:
                 rows = await connection.run(

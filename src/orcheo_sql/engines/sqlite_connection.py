@@ -194,7 +194,7 @@ class Connection(aiosqlite.Connection):
 
     def read(self, raw: sqlite3.Connection, query: CompiledQuery, args: dict[str, Any]) -> Rows:
         """Run a query that only reads."""
-        return self.patiently(raw, partial(run_statements, raw, query, args))
+        return self.patiently(raw, lambda: run_statements(raw, query, args))
 
     def unit(self, raw: sqlite3.Connection, query: CompiledQuery, args: dict[str, Any]) -> Rows:
         """Run one query as a transaction of its own."""

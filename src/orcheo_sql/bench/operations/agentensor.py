@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from orcheo_sql._filters import JsonFilter
 
 from ..data import CONFIG, FEW, around
-from ..measure import LIST_LIMIT, SCATTERED, Operation
+from ..measure import LIST_LIMIT, Operation
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -64,7 +64,6 @@ OPERATIONS = (
         lambda db, w: db.agentensor.page_checkpoints(w, limit=50),
         LIST_LIMIT,
         typed=True,
-        growth=SCATTERED,
     ),
     Operation(
         "agentensor.page_checkpoints, deep",
@@ -79,6 +78,5 @@ OPERATIONS = (
         lambda db, w: db.agentensor.page_checkpoints(w, metrics_filter=ACCURATE, limit=50),
         LIST_LIMIT,
         typed=True,
-        growth=SCATTERED,
     ),
 )

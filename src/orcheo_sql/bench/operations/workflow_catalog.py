@@ -8,8 +8,7 @@ from uuid import uuid4
 from orcheo_sql._pages import encode_cursor
 
 from ..data import FEW, GRAPH, MORE_THAN_A_PAGE, around
-from ..measure import LIST_LIMIT, SCATTERED, Operation
-from .workflows import REPLANNED
+from ..measure import LIST_LIMIT, Operation
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -82,7 +81,6 @@ OPERATIONS = (
         "workflows.get_latest_version",
         lambda data, count: data.workflows_with_versions(count),
         lambda db, w: db.workflows.get_latest_version(w),
-        growth=SCATTERED,
     ),
     Operation(
         "workflows.page_workflows, 50",
@@ -109,6 +107,5 @@ OPERATIONS = (
         "workflows.search_workflows",
         rare_word,
         lambda db, word: db.workflows.search_workflows(word, limit=50),
-        growth=REPLANNED,
     ),
 )

@@ -88,7 +88,6 @@ OPERATIONS = (
         lambda data, count: requests_of(data, count, 10),
         lambda db, request: db.workflows.dispatch_manual_runs(request),
         LIST_LIMIT,
-        typed=True,
         writes=True,
         takes_from_others=True,
     ),

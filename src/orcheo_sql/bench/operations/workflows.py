@@ -8,7 +8,7 @@ from uuid import uuid4
 from orcheo_sql._filters import JsonFilter
 
 from ..data import MORE_THAN_A_PAGE, PAYLOAD
-from ..measure import LIST_LIMIT, SCATTERED, Operation
+from ..measure import LIST_LIMIT, Operation
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,8 +19,7 @@ if TYPE_CHECKING:
     from ..data import Data
 
 DEEPEST_PAGES = 20
-REPLANNED = 5.0
-"""From some size on PostgreSQL plans each search for its words, which takes longer than to find a rare one."""
+COMMON_WORD = "please"
 
 
 async def one_version(data: Data, count: int) -> Sequence[WorkflowVersion]:
@@ -63,6 +62,24 @@ async def rare_filter(data: Data, count: int) -> Sequence[JsonFilter]:
     return [JsonFilter(contains={"mark": mark})] * count
 
 
+async def common_filter(data: Data, count: int) -> Sequence[JsonFilter]:
+    """Return a filter that many runs meet."""
+    await _common_runs(data)
+    return [JsonFilter(contains={"customer": {"tier": "gold"}})] * count
+
+
+async def common_word(data: Data, count: int) -> Sequence[str]:
+    """Return a word that many runs are found by."""
+    await _common_runs(data)
+    return [COMMON_WORD] * count
+
+
+async def _common_runs(data: Data) -> None:
+    version = await data.new_version()
+    for _ in range(MORE_THAN_A_PAGE):
+        await data.new_run(version)
+
+
 async def rare_word(data: Data, count: int) -> Sequence[str]:
     """Return a word that one run is found by."""
     word = f"rare{uuid4().hex[:12]}"
@@ -85,7 +102,6 @@ OPERATIONS = (
         "workflows.get_run",
         lambda data, count: data.runs(count),
         lambda db, r: db.workflows.get_run(r),
-        growth=SCATTERED,
     ),
     Operation(
         "workflows.create_run",
@@ -128,7 +144,6 @@ OPERATIONS = (
         lambda db, w: db.workflows.page_runs(workflow_id=w, limit=50),
         LIST_LIMIT,
         typed=True,
-        growth=SCATTERED,
     ),
     Operation(
         "workflows.page_runs, status",
@@ -136,7 +151,6 @@ OPERATIONS = (
         lambda db, _: db.workflows.page_runs(status="succeeded", limit=50),
         LIST_LIMIT,
         typed=True,
-        growth=SCATTERED,  # each run is looked up in the trees of two more tables, which have more levels
     ),
     Operation(
         "workflows.page_runs, deep",
@@ -149,18 +163,30 @@ OPERATIONS = (
         "workflows.page_runs, JSON filter",
         rare_filter,
         lambda db, f: db.workflows.page_runs(input_filter=f, limit=50),
-        walks=frozenset({"sqlite"}),
+    ),
+    Operation(
+        "workflows.page_runs, common JSON filter",
+        common_filter,
+        lambda db, f: db.workflows.page_runs(input_filter=f, limit=50),
+        LIST_LIMIT,
+        typed=True,
     ),
     Operation(
         "workflows.search_runs",
         rare_word,
         lambda db, word: db.workflows.search_runs(word, limit=50),
-        growth=REPLANNED,
+    ),
+    Operation(
+        "workflows.search_runs, common word",
+        common_word,
+        lambda db, word: db.workflows.search_runs(word, limit=50),
+        LIST_LIMIT,
+        typed=True,
     ),
     Operation(
         "workflows.count_runs_by_status",
         lambda data, count: data.workflows_with_runs(count),
         lambda db, w: db.workflows.count_runs_by_status(workflow_id=w),
-        growth=SCATTERED,  # in the smallest data sets a workflow has a quarter of the runs
+        growth=2.0,  # in the smallest data sets a workflow has a quarter of the runs
     ),
 )
