@@ -110,7 +110,7 @@ SELECT
     r.id, r.created_at, r.updated_at, r.audit_log, r.workflow_version_id, r.status, r.triggered_by,
     i.input_payload, i.runnable_config, NULL AS output_payload, r.started_at, r.completed_at, r.error
 FROM workflow_runs AS r
-JOIN workflow_run_inputs AS i ON i.run_id = r.id
+JOIN workflow_run_inputs AS i ON i.run_number = r.run_number
 WHERE r.id = :id;
 """
 
