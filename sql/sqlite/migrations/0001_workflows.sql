@@ -84,8 +84,8 @@ CREATE TABLE workflow_versions (
 ) STRICT;
 
 CREATE TABLE workflow_runs (
-    -- First: in subqueries of RETURNING, SQLite 3.40 gives each column the affinity of the first one, and a number is not
-    -- looked for in an index of texts.
+    -- First, for in subqueries of RETURNING, SQLite 3.40 gives each column the affinity of the first one: with a number
+    -- first, no index of texts is used there.
     id TEXT NOT NULL,
     -- What the tables of its parts refer to it by: half as wide as its id. It stays in the database, and is no order.
     run_number INTEGER PRIMARY KEY,
