@@ -131,7 +131,7 @@ def test_overrides_are_checked(
     arguments = ["check", "get_run", "start_run", "get_version", "--dialect", "sqlite"]
     assert sql(*arguments).out == "6 queries checked, 0 findings\n"
     wrong = [
-        ("i.run_id", "i.rum_id", 6, "can't prepare it"),
+        ("i.run_number", "i.rum_number", 6, "can't prepare it"),
         ("r.error\n", "r.errors\n", 1, "returns the columns"),
         ("(id)^", "(id, extra)^", 1, "takes (id, extra)"),
         ("(id)^", "(id)", 1, "has operator"),
