@@ -126,7 +126,7 @@ async def lists(folder: Path) -> None:
                 strftime('%Y-%m-%dT%H:%M:%S.000000Z', 1.7e9 + n, 'unixepoch'),
                 '2026-01-01T00:00:00.000000Z', '[]'
             FROM numbers;
-            INSERT INTO workflow_run_inputs SELECT id, '{{}}', '{{}}' FROM workflow_runs;
+            INSERT INTO workflow_run_inputs SELECT run_number, '{{}}', '{{}}' FROM workflow_runs;
             ANALYZE;"""
         )
     print("| query | page |\n|---|---|")

@@ -24,8 +24,8 @@ PAGE_RUNS = f"""
         r.id, r.created_at, r.updated_at, r.audit_log, r.workflow_version_id, r.status, r.triggered_by,
         i.input_payload, i.runnable_config, o.output_payload, r.started_at, r.completed_at, r.error
     FROM workflow_runs AS r
-    INNER JOIN workflow_run_inputs AS i ON i.run_id = r.id
-    LEFT JOIN workflow_run_outputs AS o ON o.run_id = r.id
+    INNER JOIN workflow_run_inputs AS i ON i.run_number = r.run_number
+    LEFT JOIN workflow_run_outputs AS o ON o.run_number = r.run_number
     WHERE r.workflow_id = $1
     ORDER BY r.created_at DESC, r.id DESC
     LIMIT {PAGE}

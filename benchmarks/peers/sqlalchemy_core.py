@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 
 from sqlalchemy import (
     JSON,
+    BigInteger,
     Text,
     bindparam,
     func,
@@ -122,7 +123,8 @@ class SqlAlchemyCore:
             await self._first(CREATE_RUN, given)
         else:
             async with self._transactions.begin() as connection:
-                if (await connection.execute(SQLITE_INSERT_RUN, given)).first() is None:
+                given["number"] = (await connection.execute(SQLITE_INSERT_RUN, given)).scalar()
+                if given["number"] is None:
                     raise MissingError
                 await connection.execute(SQLITE_INSERT_INPUT, given)
                 await connection.execute(SQLITE_INSERT_SEARCH, given)
@@ -149,6 +151,7 @@ class SqlAlchemyCore:
                 row = (await connection.execute(SQLITE_SUCCEED_RUN, given)).first()
                 if row is None:
                     raise MissingError
+                given["number"], *row = row
                 await connection.execute(SQLITE_INSERT_OUTPUT, given)
                 if given["words"]:
                     await connection.execute(SQLITE_EXTEND_SEARCH, given)
@@ -193,13 +196,13 @@ _RUN_FIELDS = (
 _COLUMNS = [runs.c[name] for name in _RUN_FIELDS]
 _PAYLOADS = [inputs.c.input_payload, inputs.c.runnable_config]
 _INPUTS = [
-    select(column).where(inputs.c.run_id == runs.c.id).correlate(runs).scalar_subquery()
+    select(column).where(inputs.c.run_number == runs.c.run_number).correlate(runs).scalar_subquery()
     for column in _PAYLOADS
 ]
 
 _WHOLE: Any = select(*_COLUMNS, *_PAYLOADS, outputs.c.output_payload).select_from(
-    runs.join(inputs, inputs.c.run_id == runs.c.id).outerjoin(
-        outputs, outputs.c.run_id == runs.c.id
+    runs.join(inputs, inputs.c.run_number == runs.c.run_number).outerjoin(
+        outputs, outputs.c.run_number == runs.c.run_number
     )
 )
 GET_RUN = _WHOLE.where(runs.c.id == _p("run", ID))
@@ -257,42 +260,42 @@ _CREATED = (
     .from_select(
         [*_FROM, *_GIVEN], select(*[_ELIGIBLE.c[name] for name in _FROM], *_GIVEN.values())
     )
-    .returning(runs.c.id)
+    .returning(runs.c.run_number)
     .cte("created")
 )
 _OF_CREATED = _CREATED.join(_ELIGIBLE, true())
-CREATE_RUN = select(_CREATED.c.id).add_cte(
+CREATE_RUN = select(_CREATED.c.run_number).add_cte(
     insert(inputs)
     .from_select(
-        ["run_id", "input_payload", "runnable_config"],
-        select(_CREATED.c.id, _p("payload", JSON()), _ELIGIBLE.c.default_run_config).select_from(
-            _OF_CREATED
-        ),
+        ["run_number", "input_payload", "runnable_config"],
+        select(
+            _CREATED.c.run_number, _p("payload", JSON()), _ELIGIBLE.c.default_run_config
+        ).select_from(_OF_CREATED),
     )
     .cte("given"),
     insert(search)
     .from_select(
-        ["run_id", "search_text"],
-        select(_CREATED.c.id, _p("words", Text()) + _ELIGIBLE.c.default_run_text).select_from(
-            _OF_CREATED
-        ),
+        ["run_number", "search_text"],
+        select(
+            _CREATED.c.run_number, _p("words", Text()) + _ELIGIBLE.c.default_run_text
+        ).select_from(_OF_CREATED),
     )
     .cte("indexed"),
 )
 SQLITE_INSERT_RUN = (
     insert(runs)
     .from_select([*_FROM, *_GIVEN], _eligible(*_FROM.values(), *_GIVEN.values()))
-    .returning(runs.c.id)
+    .returning(runs.c.run_number)
 )
 SQLITE_INSERT_INPUT = insert(inputs).from_select(
-    ["run_id", "input_payload", "runnable_config"],
-    select(_p("run", ID), _p("payload", JSON()), versions.c.default_run_config).where(
+    ["run_number", "input_payload", "runnable_config"],
+    select(_p("number", BigInteger()), _p("payload", JSON()), versions.c.default_run_config).where(
         versions.c.id == _p("version", ID)
     ),
 )
 SQLITE_INSERT_SEARCH = insert(search).from_select(
-    ["run_id", "search_text"],
-    select(_p("run", ID), _p("words", Text()) + versions.c.default_run_text).where(
+    ["run_number", "search_text"],
+    select(_p("number", BigInteger()), _p("words", Text()) + versions.c.default_run_text).where(
         versions.c.id == _p("version", ID)
     ),
 )
@@ -330,26 +333,30 @@ def _succeed(dialect: Dialect) -> Any:
 START_RUN = {"sqlite": _start("sqlite"), "postgres": _start("postgres")}
 
 _EXTENDED = search.c.search_text + _p("words", Text())
-_DONE = _succeed("postgres").returning(*_COLUMNS).cte("done")
+_DONE = _succeed("postgres").returning(runs.c.run_number, *_COLUMNS).cte("done")
 SUCCEED_RUN = (
     select(*[_DONE.c[name] for name in _RUN_FIELDS], *_PAYLOADS)
-    .join_from(_DONE, inputs, inputs.c.run_id == _DONE.c.id)
+    .join_from(_DONE, inputs, inputs.c.run_number == _DONE.c.run_number)
     .add_cte(
         insert(outputs)
-        .from_select(["run_id", "output_payload"], select(_DONE.c.id, _p("output", JSON())))
+        .from_select(
+            ["run_number", "output_payload"], select(_DONE.c.run_number, _p("output", JSON()))
+        )
         .cte("kept"),
         update(search)
-        .where(search.c.run_id == _DONE.c.id, _p("words", Text()) != "")
+        .where(search.c.run_number == _DONE.c.run_number, _p("words", Text()) != "")
         .values(search_text=_EXTENDED)
         .cte("indexed"),
     )
 )
-SQLITE_SUCCEED_RUN = _succeed("sqlite").returning(*_COLUMNS, *_INPUTS)
+SQLITE_SUCCEED_RUN = _succeed("sqlite").returning(runs.c.run_number, *_COLUMNS, *_INPUTS)
 SQLITE_INSERT_OUTPUT = insert(outputs).values(
-    run_id=_p("run", ID), output_payload=_p("output", JSON())
+    run_number=_p("number", BigInteger()), output_payload=_p("output", JSON())
 )
 SQLITE_EXTEND_SEARCH = (
-    update(search).where(search.c.run_id == _p("run", ID)).values(search_text=_EXTENDED)
+    update(search)
+    .where(search.c.run_number == _p("number", BigInteger()))
+    .values(search_text=_EXTENDED)
 )
 
 

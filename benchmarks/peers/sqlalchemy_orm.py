@@ -30,7 +30,7 @@ from .tables import (
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from sqlalchemy import Connection
+    from sqlalchemy import Connection, Select
 
     from orcheo_sql.codecs.rows import Dialect
 
@@ -65,7 +65,7 @@ class SqlAlchemyOrm:
 
     async def get_run(self, run_id: UUID) -> WorkflowRun:
         async with self._reading() as session:
-            return _found(await session.get(WorkflowRun, run_id))
+            return _found(await session.scalar(_run(run_id)))
 
     async def page_runs(self, workflow_id: UUID) -> list[WorkflowRun]:
         newest = (
@@ -138,7 +138,7 @@ class SqlAlchemyOrm:
                 # Appended by the database: the text may be large.
                 await session.execute(
                     update(RunSearch)
-                    .where(RunSearch.run_id == run_id)
+                    .where(RunSearch.run_number == run.run_number)
                     .values(search_text=RunSearch.search_text + words)
                     .execution_options(synchronize_session=False)
                 )
@@ -160,14 +160,15 @@ class SqlAlchemyOrm:
         return appended
 
 
+def _run(run_id: UUID) -> Select[WorkflowRun]:
+    return select(WorkflowRun).where(WorkflowRun.id == run_id)
+
+
 async def _run_for_update(session: AsyncSession, run_id: UUID, status: str) -> WorkflowRun:
     """Load and lock a run in a state."""
     # Of the run alone: the output, on the outer side of a join, can't be locked.
-    run = _found(
-        await session.get(
-            WorkflowRun, run_id, with_for_update={"key_share": True, "of": WorkflowRun}
-        )
-    )
+    locked = _run(run_id).with_for_update(key_share=True, of=WorkflowRun)
+    run = _found(await session.scalar(locked))
     if run.status != status:
         raise MissingError
     return run

@@ -108,7 +108,8 @@ class RetryPolicy(Base):
 class WorkflowRun(Base):
     __tablename__ = "workflow_runs"
 
-    id: Mapped[UUID] = mapped_column(primary_key=True)
+    run_number: Mapped[int] = mapped_column(primary_key=True)
+    id: Mapped[UUID]
     workflow_id: Mapped[UUID]
     workflow_version_id: Mapped[UUID] = mapped_column(ForeignKey("workflow_versions.id"))
     status: Mapped[str]
@@ -144,7 +145,9 @@ class WorkflowRun(Base):
 class RunInput(Base):
     __tablename__ = "workflow_run_inputs"
 
-    run_id: Mapped[UUID] = mapped_column(ForeignKey("workflow_runs.id"), primary_key=True)
+    run_number: Mapped[int] = mapped_column(
+        ForeignKey("workflow_runs.run_number"), primary_key=True
+    )
     runnable_config: Mapped[dict[str, Any]]
     input_payload: Mapped[dict[str, Any]]
 
@@ -152,14 +155,18 @@ class RunInput(Base):
 class RunOutput(Base):
     __tablename__ = "workflow_run_outputs"
 
-    run_id: Mapped[UUID] = mapped_column(ForeignKey("workflow_runs.id"), primary_key=True)
+    run_number: Mapped[int] = mapped_column(
+        ForeignKey("workflow_runs.run_number"), primary_key=True
+    )
     output_payload: Mapped[dict[str, Any]]
 
 
 class RunSearch(Base):
     __tablename__ = "workflow_run_search"
 
-    run_id: Mapped[UUID] = mapped_column(ForeignKey("workflow_runs.id"), primary_key=True)
+    run_number: Mapped[int] = mapped_column(
+        ForeignKey("workflow_runs.run_number"), primary_key=True
+    )
     search_text: Mapped[str]
 
 

@@ -110,7 +110,7 @@ SELECT
     r.id, r.created_at, r.updated_at, r.audit_log, r.workflow_version_id, r.status, r.triggered_by,
     i.input_payload, i.runnable_config, NULL AS output_payload, r.started_at, r.completed_at, r.error
 FROM workflow_runs AS r
-JOIN workflow_run_inputs AS i ON i.run_id = r.id
+JOIN workflow_run_inputs AS i ON i.run_number = r.run_number
 WHERE r.id = :id;
 """
 
@@ -131,7 +131,7 @@ def test_overrides_are_checked(
     arguments = ["check", "get_run", "start_run", "get_version", "--dialect", "sqlite"]
     assert sql(*arguments).out == "6 queries checked, 0 findings\n"
     wrong = [
-        ("i.run_id", "i.rum_id", 6, "can't prepare it"),
+        ("i.run_number", "i.rum_number", 6, "can't prepare it"),
         ("r.error\n", "r.errors\n", 1, "returns the columns"),
         ("(id)^", "(id, extra)^", 1, "takes (id, extra)"),
         ("(id)^", "(id)", 1, "has operator"),

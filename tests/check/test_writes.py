@@ -29,8 +29,8 @@ def test_twins_that_write_other_rows(tree: Tree, check: Checker) -> None:
         "postgres",
         "runs",
         "succeed_run",
-        "SELECT id, :output_payload::json FROM",
-        "SELECT id, 'null'::json FROM",
+        "SELECT run_number, :output_payload::json FROM",
+        "SELECT run_number, 'null'::json FROM",
     )
     tree.query("sqlite", "runs", "fail_run", "search_text || :error_text", "search_text || ''")
     tree.query("postgres", "runs", "cancel_run", "search_text || :error_text", "search_text || ''")
@@ -87,6 +87,16 @@ def test_twins_that_write_other_rows(tree: Tree, check: Checker) -> None:
         f"{LEFT}: cron_triggers",
         "revision: PostgreSQL 3, SQLite 2",
     )
+
+
+def test_numbers_of_a_write_that_failed_are_drawn_again(tree: Tree, check: Checker) -> None:
+    tree.query(
+        "postgres", "cron", "fire_schedule", ", eligible.default_run_config FROM r", ", NULL FROM r"
+    )
+    findings = check("fire_schedule", "insert_run")
+    place = name_line(tree, "postgres/queries/workflows/cron.sql", "fire_schedule")
+    found(findings, *place, "fails with the sample arguments")
+    assert [f for f in findings if LEFT in f.message] == []
 
 
 def test_a_write_that_changes_nothing(tree: Tree, check: Checker) -> None:

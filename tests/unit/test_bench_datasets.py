@@ -26,7 +26,6 @@ from benchmarks.datasets import (
     workflow_of_version,
 )
 from msgspec.structs import replace
-from psycopg import sql
 from tests.fixtures.databases import DIALECTS, postgres_settings
 
 from orcheo_sql import Database
@@ -57,6 +56,8 @@ COUNTS = {
     "run_snapshot_states": 40,
     "run_snapshot_search": 40,
 }
+# The tables whose rows tell by a number to which run they belong.
+PARTS = ("workflow_run_inputs", "workflow_run_outputs", "workflow_run_search")
 Settings = dict[str, Any]
 
 
@@ -106,21 +107,22 @@ async def seeded(seeded_settings: Settings) -> AsyncIterator[Database]:
 
 
 def raw_rows(settings: Settings, table: str) -> list[str]:
-    """Return the rows of a table as the database has them."""
+    """Return the rows of a table as the database has them, but for numbers that it draws itself."""
+    drawn = {"run_number", "search_id"} | ({"id"} if table == "service_token_audit" else set())
+    source, columns = f"{table} AS t", []
+    if table in PARTS:
+        source += " INNER JOIN workflow_runs AS r ON r.run_number = t.run_number"
+        columns.append("r.id")
     if "postgres_dsn" in settings:
-        # The sequence of this table goes on after the rows of other tests.
-        row = "(to_jsonb(t) - 'id')" if table == "service_token_audit" else "t"
-        query = sql.SQL(f"SELECT {row}::text FROM {{}} AS t ORDER BY 1").format(
-            sql.Identifier(table)
-        )
         with psycopg.connect(settings["postgres_dsn"]) as connection:
-            return [row for (row,) in connection.execute(query)]
+            about = connection.execute(f"SELECT * FROM {table} LIMIT 0".encode()).description or ()
+            columns += [f't."{c.name}"' for c in about if c.name not in drawn]
+            query = f"SELECT ROW({', '.join(columns)})::text FROM {source}"
+            return sorted(row for (row,) in connection.execute(query.encode()))
     with closing(sqlite3.connect(settings["database_path"])) as raw:
-        raw.row_factory = sqlite3.Row
-        return sorted(
-            repr({name: row[name] for name in row.keys() if name != "search_id"})  # noqa: SIM118
-            for row in raw.execute(f"SELECT * FROM {table}")
-        )
+        names = [name for name, *_ in raw.execute(f"SELECT * FROM {table} LIMIT 0").description]
+        columns += [f't."{name}"' for name in names if name not in drawn]
+        return sorted(map(repr, raw.execute(f"SELECT {', '.join(columns)} FROM {source}")))
 
 
 def counts(settings: Settings) -> dict[str, int]:

@@ -53,9 +53,9 @@ STORED = (
     """
     SELECT i.input_payload, i.runnable_config, i.metadata, o.output_payload, s.search_text
     FROM workflow_runs AS r
-    JOIN workflow_run_inputs AS i ON i.run_id = r.id
-    JOIN workflow_run_outputs AS o ON o.run_id = r.id
-    JOIN workflow_run_search AS s ON s.run_id = r.id
+    JOIN workflow_run_inputs AS i ON i.run_number = r.run_number
+    JOIN workflow_run_outputs AS o ON o.run_number = r.run_number
+    JOIN workflow_run_search AS s ON s.run_number = r.run_number
     ORDER BY r.created_at
     """,
     """

@@ -142,7 +142,8 @@ async def test_no_row_is_given_what_is_anothers(settings_of: dict[str, Any]) -> 
         with closing(sqlite3.connect(settings_of["database_path"])) as raw:
             for n, text in ((5, '{"of":5},{"x":1}'), (1, '{"of":1'), (0, '"y":0}')):
                 raw.execute(
-                    "UPDATE workflow_run_inputs SET input_payload = ? WHERE run_id = ?",
+                    "UPDATE workflow_run_inputs SET input_payload = ? "
+                    "WHERE run_number = (SELECT run_number FROM workflow_runs WHERE id = ?)",
                     [text, str(runs[n])],
                 )
             raw.commit()

@@ -317,30 +317,32 @@ SELECT
 FROM seeded_runs
 ORDER BY number;
 
-INSERT INTO workflow_run_inputs (run_id, runnable_config, input_payload)
+INSERT INTO workflow_run_inputs (run_number, runnable_config, input_payload)
 SELECT
-    r.id,
+    kept.run_number,
     '{"tags":["production"],"metadata":{"tenant":"t-' || (r.workflow_number % 50) || '"},"run_name":"T'
     || substr(w.words, 2) || '"}',
     '{"customer":{"id":' || r.customer || ',"name":"Customer ' || r.customer || '","tier":"' || r.tier
     || '"},"order":{"number":"ORD' || r.number || '","items":' || r.items || ',"amount":' || r.amount
     || '},"message":"About the ' || r.product || '. ' || r.complaint || '.","channel":"' || r.channel || '"}'
 FROM seeded_runs AS r
+INNER JOIN workflow_runs AS kept ON kept.id = r.id
 INNER JOIN seeded_workflows AS w ON w.number = r.workflow_number
 ORDER BY r.number;
 
-INSERT INTO workflow_run_outputs (run_id, output_payload)
+INSERT INTO workflow_run_outputs (run_number, output_payload)
 SELECT
-    id,
-    '{"team":"' || team || '","answer":"Another ' || product || ' is on its way and order ORD' || number
-    || ' is closed.","score":' || score || '}'
-FROM seeded_runs
-WHERE status = 'succeeded'
-ORDER BY number;
+    kept.run_number,
+    '{"team":"' || r.team || '","answer":"Another ' || r.product || ' is on its way and order ORD' || r.number
+    || ' is closed.","score":' || r.score || '}'
+FROM seeded_runs AS r
+INNER JOIN workflow_runs AS kept ON kept.id = r.id
+WHERE r.status = 'succeeded'
+ORDER BY r.number;
 
-INSERT INTO workflow_run_search (run_id, search_text)
+INSERT INTO workflow_run_search (run_number, search_text)
 SELECT
-    r.id,
+    kept.run_number,
     replace(
         r.triggered_by || ' | ' || r.customer || ' | customer ' || r.customer || ' | ' || r.tier || ' | ord' || r.number
         || ' | ' || r.items || ' | ' || r.amount || ' | about the ' || r.product || ' ' || lower(r.complaint) || ' | '
@@ -356,6 +358,7 @@ SELECT
         '|', char(57344)
     )
 FROM seeded_runs AS r
+INNER JOIN workflow_runs AS kept ON kept.id = r.id
 INNER JOIN seeded_workflows AS w ON w.number = r.workflow_number
 ORDER BY r.number;
 

@@ -162,26 +162,28 @@ FROM (
     FROM generate_series(1, 40000) AS m
 ) AS run;
 
-INSERT INTO workflow_run_inputs (run_id, runnable_config, input_payload)
+INSERT INTO workflow_run_inputs (run_number, runnable_config, input_payload)
 SELECT
-    ('00000003-0000-4000-8000-' || lpad(to_hex(m), 12, '0'))::uuid,
+    r.run_number,
     CASE WHEN m % 2 = 0 THEN format('{"metadata":{"tenant":"t-%s"}}', m % 500) ELSE '{}' END::json,
     format(
         '{"customer":"c-%s","order":%s,"note":"%s"}', m % 1500, m, repeat('Please look at order ' || m || ' soon. ', 20)
     )::json
-FROM generate_series(1, 40000) AS m;
+FROM generate_series(1, 40000) AS m
+INNER JOIN workflow_runs AS r ON r.id = ('00000003-0000-4000-8000-' || lpad(to_hex(m), 12, '0'))::uuid;
 
-INSERT INTO workflow_run_outputs (run_id, output_payload)
+INSERT INTO workflow_run_outputs (run_number, output_payload)
 SELECT
-    ('00000003-0000-4000-8000-' || lpad(to_hex(m), 12, '0'))::uuid,
+    r.run_number,
     format('{"answer":"Done with order %s","score":%s}', m, m % 800)::json
 FROM generate_series(1, 40000) AS m
+INNER JOIN workflow_runs AS r ON r.id = ('00000003-0000-4000-8000-' || lpad(to_hex(m), 12, '0'))::uuid
 WHERE (m + m / 25) % 200 <> 0 AND (m + m / 25) % 100 <> 2 AND (m + m / 25) % 20 NOT IN (15, 16, 19);
 
 -- One run has more distinct words than a tsvector holds.
-INSERT INTO workflow_run_search (run_id, search_text)
+INSERT INTO workflow_run_search (run_number, search_text)
 SELECT
-    ('00000003-0000-4000-8000-' || lpad(to_hex(m), 12, '0'))::uuid,
+    r.run_number,
     format('cron %s c %s order%s please look at rare%s soon', chr(57344), m % 1500, m, m % 1500)
     || format(' %s %s', chr(57344), m % 800)
     || CASE
@@ -189,7 +191,8 @@ SELECT
             THEN (SELECT string_agg(' ' || lpad(to_hex(k), 32, '0'), '' ORDER BY k) FROM generate_series(1, 32000) AS k)
         ELSE ''
     END
-FROM generate_series(1, 40000) AS m;
+FROM generate_series(1, 40000) AS m
+INNER JOIN workflow_runs AS r ON r.id = ('00000003-0000-4000-8000-' || lpad(to_hex(m), 12, '0'))::uuid;
 
 INSERT INTO audit_records (entity_id, seq, record)
 SELECT

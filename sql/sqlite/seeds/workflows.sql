@@ -191,35 +191,37 @@ FROM (
     FROM numbers
 ) AS run;
 
-INSERT INTO workflow_run_inputs (run_id, runnable_config, input_payload)
+INSERT INTO workflow_run_inputs (run_number, runnable_config, input_payload)
 WITH RECURSIVE numbers (m) AS (
     SELECT 1
     UNION ALL
     SELECT m + 1 FROM numbers WHERE m < 40000
 )
 SELECT
-    printf('00000003-0000-4000-8000-%012x', m),
+    r.run_number,
     CASE WHEN m % 2 = 0 THEN printf('{"metadata":{"tenant":"t-%d"}}', m % 500) ELSE '{}' END,
     printf(
         '{"customer":"c-%d","order":%d,"note":"%s"}', m % 1500, m,
         replace(hex(zeroblob(10)), '0', 'Please look at order ' || m || ' soon. ')
     )
-FROM numbers;
+FROM numbers
+INNER JOIN workflow_runs AS r ON r.id = printf('00000003-0000-4000-8000-%012x', m);
 
-INSERT INTO workflow_run_outputs (run_id, output_payload)
+INSERT INTO workflow_run_outputs (run_number, output_payload)
 WITH RECURSIVE numbers (m) AS (
     SELECT 1
     UNION ALL
     SELECT m + 1 FROM numbers WHERE m < 40000
 )
 SELECT
-    printf('00000003-0000-4000-8000-%012x', m),
+    r.run_number,
     printf('{"answer":"Done with order %d","score":%d}', m, m % 800)
 FROM numbers
+INNER JOIN workflow_runs AS r ON r.id = printf('00000003-0000-4000-8000-%012x', m)
 WHERE (m + m / 25) % 200 <> 0 AND (m + m / 25) % 100 <> 2 AND (m + m / 25) % 20 NOT IN (15, 16, 19);
 
 -- One run has more distinct words than a tsvector holds.
-INSERT INTO workflow_run_search (run_id, search_text)
+INSERT INTO workflow_run_search (run_number, search_text)
 WITH RECURSIVE numbers (m) AS (
     SELECT 1
     UNION ALL
@@ -231,11 +233,12 @@ many (k) AS (
     SELECT k + 1 FROM many WHERE k < 32000
 )
 SELECT
-    printf('00000003-0000-4000-8000-%012x', m),
+    r.run_number,
     printf('cron %s c %d order%d please look at rare%d soon', char(57344), m % 1500, m, m % 1500)
     || printf(' %s %d', char(57344), m % 800)
     || CASE WHEN m = 7 THEN (SELECT group_concat(printf(' %032x', k), '') FROM many) ELSE '' END
-FROM numbers;
+FROM numbers
+INNER JOIN workflow_runs AS r ON r.id = printf('00000003-0000-4000-8000-%012x', m);
 
 INSERT INTO audit_records (entity_id, seq, record)
 WITH RECURSIVE numbers (n) AS (

@@ -180,6 +180,8 @@ class PostgresProver:
     ) -> bool:
         """Run a query and take it back; return whether it ran."""
         recorder = self.recorder if query.writes else None
+        if recorder:
+            recorder.count_anew()
         touched = {}
         try:
             with self._rolled_back():

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .effects import Change, Key, Recorder, Row, Touched, names_of
+from .effects import Key, Recorder, Row, names_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from .schema import Schema
     from .scratch import PostgresConnection
@@ -34,11 +34,11 @@ _ROWS = {
 }
 
 
-# The columns of a table that draw numbers, each with its sequence. A number that was drawn is not given back.
+# The columns that draw numbers, each with its sequence. A number that was drawn is not given back.
 _NUMBERED = """
-SELECT column_name, pg_get_serial_sequence(quote_ident(table_name), column_name)
+SELECT table_name, column_name, pg_get_serial_sequence(quote_ident(table_name), column_name)
 FROM information_schema.columns
-WHERE table_name = $1 AND table_schema = current_schema() AND is_identity = 'YES'
+WHERE table_schema = current_schema() AND is_identity = 'YES'
 """
 
 
@@ -48,7 +48,7 @@ class PostgresRecorder(Recorder):
     def __init__(self, connection: PostgresConnection, schema: Schema):
         super().__init__(schema)
         self._connection = connection
-        self._numbered: list[str] = []
+        self._numbered: list[tuple[str, str, str]] = []
 
     def __enter__(self) -> PostgresRecorder:
         with self._connection.transaction():
@@ -64,8 +64,7 @@ class PostgresRecorder(Recorder):
                         f"REFERENCING {rows} FOR EACH STATEMENT "
                         f"EXECUTE FUNCTION pg_temp.{_LOG}note('{_LOG}{table}', '{columns}')"
                     )
-            self._numbered = [table for table in self.keys if self._run(_NUMBERED, [table])]
-            self._count_anew(self._numbered)
+            self._numbered = self._run(_NUMBERED)
         return self
 
     def __exit__(self, *exc: object) -> None:
@@ -109,17 +108,11 @@ class PostgresRecorder(Recorder):
         found = [dict(zip(names, row, strict=True)) for row in rows]
         return {tuple(row[c] for c in key): row for row in found}
 
-    def changes(self, touched: Mapping[str, Touched]) -> dict[str, Change]:
-        """Return what the write changed, and let the next one draw the same numbers: SQLite's do not grow either."""
-        found = super().changes(touched)
-        self._count_anew([table for table in self._numbered if table in touched])
-        return found
-
-    def _count_anew(self, tables: Sequence[str]) -> None:
-        for table in tables:
-            for column, sequence in self._run(_NUMBERED, [table]):
-                highest = f'(SELECT coalesce(max("{column}"), 0) + 1 FROM "{table}")'
-                self._run(f"SELECT setval('{sequence}', {highest}, FALSE)")
+    def count_anew(self) -> None:
+        """Let the next write draw the numbers after those that are there, as SQLite does, whatever was drawn before."""
+        for table, column, sequence in self._numbered:
+            highest = f'(SELECT coalesce(max("{column}"), 0) + 1 FROM "{table}")'
+            self._run(f"SELECT setval('{sequence}', {highest}, FALSE)")
 
     def _run(self, sql: str, arguments: Sequence[Any] | None = None) -> list[Any]:
         cursor = self._connection.execute(sql.encode(), arguments, prepare=False)

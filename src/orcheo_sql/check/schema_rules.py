@@ -193,7 +193,8 @@ def check_keys(schema: Schema, places: Places) -> Iterator[Finding]:
     """Yield foreign keys whose rows can only be found by reading the whole table, when what they refer to goes."""
     for table in schema.tables.values():
         for key in table.foreign_keys:
-            leading = {i.columns[0] for i in table.indexes.values() if i.columns}
+            # A row number needs no index: SQLite keeps the rows in its order.
+            leading = {i.columns[0] for i in table.indexes.values() if i.columns} | {*table.key[:1]}
             if not leading & set(key.columns):
                 yield Finding(
                     *places.of(table.name, key.columns[0]),

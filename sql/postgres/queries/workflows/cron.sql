@@ -165,17 +165,17 @@ r AS (
     FROM eligible
     CROSS JOIN moved
     RETURNING
-        id, created_at, updated_at, audit_log, workflow_version_id, status, triggered_by, started_at, completed_at,
-        error
+        run_number, id, created_at, updated_at, audit_log, workflow_version_id, status, triggered_by, started_at,
+        completed_at, error
 ),
 i AS (
-    INSERT INTO workflow_run_inputs (run_id, input_payload, runnable_config)
-    SELECT r.id, :input_payload::json, eligible.default_run_config FROM r CROSS JOIN eligible
+    INSERT INTO workflow_run_inputs (run_number, input_payload, runnable_config)
+    SELECT r.run_number, :input_payload::json, eligible.default_run_config FROM r CROSS JOIN eligible
     RETURNING input_payload, runnable_config
 ),
 indexed AS (
-    INSERT INTO workflow_run_search (run_id, search_text)
-    SELECT r.id, :search_text::text || eligible.default_run_text FROM r CROSS JOIN eligible
+    INSERT INTO workflow_run_search (run_number, search_text)
+    SELECT r.run_number, :search_text::text || eligible.default_run_text FROM r CROSS JOIN eligible
 ),
 handed AS (
     INSERT INTO run_outbox (run_id, available_at, attempts, created_at)

@@ -146,8 +146,8 @@ r AS (
     FROM target
     INNER JOIN remembered ON remembered.listener_key = target.listener_key
     RETURNING
-        id, created_at, updated_at, audit_log, workflow_version_id, status, triggered_by, started_at, completed_at,
-        error
+        run_number, id, created_at, updated_at, audit_log, workflow_version_id, status, triggered_by, started_at,
+        completed_at, error
 ),
 touched AS (
     UPDATE listener_subscriptions
@@ -159,13 +159,13 @@ touched AS (
     WHERE listener_subscriptions.id = target.id
 ),
 i AS (
-    INSERT INTO workflow_run_inputs (run_id, input_payload, runnable_config)
-    SELECT r.id, :input_payload::json, target.default_run_config FROM r CROSS JOIN target
+    INSERT INTO workflow_run_inputs (run_number, input_payload, runnable_config)
+    SELECT r.run_number, :input_payload::json, target.default_run_config FROM r CROSS JOIN target
     RETURNING input_payload, runnable_config
 ),
 indexed AS (
-    INSERT INTO workflow_run_search (run_id, search_text)
-    SELECT r.id, :search_text::text || target.default_run_text FROM r CROSS JOIN target
+    INSERT INTO workflow_run_search (run_number, search_text)
+    SELECT r.run_number, :search_text::text || target.default_run_text FROM r CROSS JOIN target
 ),
 handed AS (
     INSERT INTO run_outbox (run_id, available_at, attempts, created_at)

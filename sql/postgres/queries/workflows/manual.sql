@@ -43,17 +43,17 @@ r AS (
     FROM wanted
     WHERE (SELECT count(each_wanted.id) FROM wanted AS each_wanted) = :count
     RETURNING
-        id, created_at, updated_at, audit_log, workflow_version_id, status, triggered_by, started_at, completed_at,
-        error
+        run_number, id, created_at, updated_at, audit_log, workflow_version_id, status, triggered_by, started_at,
+        completed_at, error
 ),
 i AS (
-    INSERT INTO workflow_run_inputs (run_id, input_payload, runnable_config)
-    SELECT r.id, wanted.input_payload, wanted.default_run_config FROM r INNER JOIN wanted ON wanted.id = r.id
-    RETURNING run_id, input_payload, runnable_config
+    INSERT INTO workflow_run_inputs (run_number, input_payload, runnable_config)
+    SELECT r.run_number, wanted.input_payload, wanted.default_run_config FROM r INNER JOIN wanted ON wanted.id = r.id
+    RETURNING run_number, input_payload, runnable_config
 ),
 indexed AS (
-    INSERT INTO workflow_run_search (run_id, search_text)
-    SELECT r.id, wanted.search_text || wanted.default_run_text FROM r INNER JOIN wanted ON wanted.id = r.id
+    INSERT INTO workflow_run_search (run_number, search_text)
+    SELECT r.run_number, wanted.search_text || wanted.default_run_text FROM r INNER JOIN wanted ON wanted.id = r.id
 ),
 handed AS (
     INSERT INTO run_outbox (run_id, available_at, attempts, created_at)
@@ -63,5 +63,5 @@ SELECT
     r.id, r.created_at, r.updated_at, r.audit_log, r.workflow_version_id, r.status, r.triggered_by,
     i.input_payload, i.runnable_config, NULL::json AS output_payload, r.started_at, r.completed_at, r.error
 FROM r
-INNER JOIN i ON i.run_id = r.id
+INNER JOIN i ON i.run_number = r.run_number
 ORDER BY r.id;

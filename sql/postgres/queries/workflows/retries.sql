@@ -42,7 +42,7 @@ RETURNING id;
 -- name: get_retry_state(run_id)^
 -- Tell what a decision to try a run again depends on: the policy it was created under, and the decisions of its chain.
 -- Returns: RetryState
--- Index: workflow_runs_pkey
+-- Index: uq_workflow_runs__id
 SELECT
     r.status, p.config AS policy,
     coalesce(own.first_run_id, r.id) AS first_run_id,
@@ -100,7 +100,7 @@ SELECT
 FROM workflow_run_retries AS d
 INNER JOIN workflow_runs AS f ON f.id = d.failed_run_id
 INNER JOIN workflows AS w ON w.id = f.workflow_id
-INNER JOIN workflow_run_inputs AS i ON i.run_id = f.id
+INNER JOIN workflow_run_inputs AS i ON i.run_number = f.run_number
 LEFT JOIN cron_triggers AS t ON t.workflow_id = f.workflow_id AND t.schedule_id = f.schedule_id
 WHERE
     d.status = 'waiting' AND d.scheduled_for <= :now
@@ -139,7 +139,7 @@ WITH eligible AS (
         given.runnable_config
     FROM workflow_run_retries AS d
     INNER JOIN workflow_runs AS f ON f.id = d.failed_run_id
-    INNER JOIN workflow_run_inputs AS given ON given.run_id = f.id
+    INNER JOIN workflow_run_inputs AS given ON given.run_number = f.run_number
     INNER JOIN workflows AS w ON w.id = f.workflow_id
     WHERE
         d.first_run_id = :first_run_id AND d.retry_number = :retry_number AND f.status = 'failed'
@@ -177,16 +177,16 @@ r AS (
     FROM eligible
     INNER JOIN done ON done.failed_run_id = eligible.id
     RETURNING
-        id, created_at, updated_at, audit_log, workflow_version_id, status, triggered_by, started_at, completed_at,
-        error
+        run_number, id, created_at, updated_at, audit_log, workflow_version_id, status, triggered_by, started_at,
+        completed_at, error
 ),
 i AS (
-    INSERT INTO workflow_run_inputs (run_id, input_payload, runnable_config)
-    SELECT r.id, eligible.input_payload, eligible.runnable_config FROM r CROSS JOIN eligible
+    INSERT INTO workflow_run_inputs (run_number, input_payload, runnable_config)
+    SELECT r.run_number, eligible.input_payload, eligible.runnable_config FROM r CROSS JOIN eligible
     RETURNING input_payload, runnable_config
 ),
 indexed AS (
-    INSERT INTO workflow_run_search (run_id, search_text) SELECT r.id, :search_text FROM r
+    INSERT INTO workflow_run_search (run_number, search_text) SELECT r.run_number, :search_text FROM r
 ),
 handed AS (
     INSERT INTO run_outbox (run_id, available_at, attempts, created_at)

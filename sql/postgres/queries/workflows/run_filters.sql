@@ -11,8 +11,8 @@ SELECT
     r.id, r.created_at, r.updated_at, r.audit_log, r.workflow_version_id, r.status, r.triggered_by,
     i.input_payload, i.runnable_config, o.output_payload, r.started_at, r.completed_at, r.error
 FROM workflow_runs AS r
-INNER JOIN workflow_run_inputs AS i ON i.run_id = r.id
-LEFT JOIN workflow_run_outputs AS o ON o.run_id = r.id
+INNER JOIN workflow_run_inputs AS i ON i.run_number = r.run_number
+LEFT JOIN workflow_run_outputs AS o ON o.run_number = r.run_number
 WHERE
     r.created_at >= :created_from AND (r.created_at, r.id) < (:before_at, :before_id)
     AND (:input_contains::jsonb IS NULL OR i.input_payload::jsonb @> :input_contains::jsonb)
@@ -33,8 +33,8 @@ SELECT
     r.id, r.created_at, r.updated_at, r.audit_log, r.workflow_version_id, r.status, r.triggered_by,
     i.input_payload, i.runnable_config, o.output_payload, r.started_at, r.completed_at, r.error
 FROM workflow_runs AS r
-INNER JOIN workflow_run_inputs AS i ON i.run_id = r.id
-LEFT JOIN workflow_run_outputs AS o ON o.run_id = r.id
+INNER JOIN workflow_run_inputs AS i ON i.run_number = r.run_number
+LEFT JOIN workflow_run_outputs AS o ON o.run_number = r.run_number
 WHERE
     r.workflow_id = :workflow_id
     AND (:triggered_by::text IS NULL OR r.triggered_by = :triggered_by::text)
@@ -57,8 +57,8 @@ SELECT
     r.id, r.created_at, r.updated_at, r.audit_log, r.workflow_version_id, r.status, r.triggered_by,
     i.input_payload, i.runnable_config, o.output_payload, r.started_at, r.completed_at, r.error
 FROM workflow_runs AS r
-INNER JOIN workflow_run_inputs AS i ON i.run_id = r.id
-LEFT JOIN workflow_run_outputs AS o ON o.run_id = r.id
+INNER JOIN workflow_run_inputs AS i ON i.run_number = r.run_number
+LEFT JOIN workflow_run_outputs AS o ON o.run_number = r.run_number
 WHERE
     r.workflow_id = :workflow_id AND r.status = :status
     AND (:triggered_by::text IS NULL OR r.triggered_by = :triggered_by::text)
@@ -81,8 +81,8 @@ SELECT
     r.id, r.created_at, r.updated_at, r.audit_log, r.workflow_version_id, r.status, r.triggered_by,
     i.input_payload, i.runnable_config, o.output_payload, r.started_at, r.completed_at, r.error
 FROM workflow_runs AS r
-INNER JOIN workflow_run_inputs AS i ON i.run_id = r.id
-LEFT JOIN workflow_run_outputs AS o ON o.run_id = r.id
+INNER JOIN workflow_run_inputs AS i ON i.run_number = r.run_number
+LEFT JOIN workflow_run_outputs AS o ON o.run_number = r.run_number
 WHERE
     r.status = :status
     AND r.created_at >= :created_from AND (r.created_at, r.id) < (:before_at, :before_id)
@@ -106,8 +106,8 @@ SELECT
     r.id, r.created_at, r.updated_at, r.audit_log, r.workflow_version_id, r.status, r.triggered_by,
     i.input_payload, i.runnable_config, o.output_payload, r.started_at, r.completed_at, r.error
 FROM workflow_runs AS r
-INNER JOIN workflow_run_inputs AS i ON i.run_id = r.id
-LEFT JOIN workflow_run_outputs AS o ON o.run_id = r.id
+INNER JOIN workflow_run_inputs AS i ON i.run_number = r.run_number
+LEFT JOIN workflow_run_outputs AS o ON o.run_number = r.run_number
 WHERE
     left(r.triggered_by, 64) = left(:triggered_by::text, 64) AND coalesce(r.triggered_by = :triggered_by::text, FALSE)
     AND (:status::text IS NULL OR r.status = :status::text)
@@ -133,8 +133,8 @@ SELECT
     r.id, r.created_at, r.updated_at, r.audit_log, r.workflow_version_id, r.status, r.triggered_by,
     i.input_payload, i.runnable_config, o.output_payload, r.started_at, r.completed_at, r.error
 FROM workflow_runs AS r
-INNER JOIN workflow_run_inputs AS i ON i.run_id = r.id
-LEFT JOIN workflow_run_outputs AS o ON o.run_id = r.id
+INNER JOIN workflow_run_inputs AS i ON i.run_number = r.run_number
+LEFT JOIN workflow_run_outputs AS o ON o.run_number = r.run_number
 WHERE
     (:workflow_id::uuid IS NULL OR r.workflow_id = :workflow_id::uuid)
     AND (:status::text IS NULL OR r.status = :status::text)

@@ -4,13 +4,13 @@
 -- name: get_run(id)^
 -- Get one run by its id.
 -- Returns: WorkflowRun
--- Index: workflow_runs_pkey, workflow_run_inputs_pkey
+-- Index: uq_workflow_runs__id, workflow_run_inputs_pkey
 SELECT
     r.id, r.created_at, r.updated_at, r.audit_log, r.workflow_version_id, r.status, r.triggered_by,
     i.input_payload, i.runnable_config, o.output_payload, r.started_at, r.completed_at, r.error
 FROM workflow_runs AS r
-INNER JOIN workflow_run_inputs AS i ON i.run_id = r.id
-LEFT JOIN workflow_run_outputs AS o ON o.run_id = r.id
+INNER JOIN workflow_run_inputs AS i ON i.run_number = r.run_number
+LEFT JOIN workflow_run_outputs AS o ON o.run_number = r.run_number
 WHERE r.id = :id;
 
 -- name: get_run_eligibility(workflow_id, workflow_version_id)^
@@ -50,17 +50,17 @@ r AS (
         (SELECT max(p.number) FROM retry_policies AS p WHERE p.workflow_id = eligible.workflow_id), :hand_off
     FROM eligible
     RETURNING
-        id, created_at, updated_at, audit_log, workflow_version_id, status, triggered_by, started_at, completed_at,
-        error
+        run_number, id, created_at, updated_at, audit_log, workflow_version_id, status, triggered_by, started_at,
+        completed_at, error
 ),
 i AS (
-    INSERT INTO workflow_run_inputs (run_id, input_payload, runnable_config)
-    SELECT r.id, :input_payload::json, eligible.runnable_config FROM r CROSS JOIN eligible
+    INSERT INTO workflow_run_inputs (run_number, input_payload, runnable_config)
+    SELECT r.run_number, :input_payload::json, eligible.runnable_config FROM r CROSS JOIN eligible
     RETURNING input_payload, runnable_config
 ),
 indexed AS (
-    INSERT INTO workflow_run_search (run_id, search_text)
-    SELECT r.id, :search_text::text || eligible.config_text FROM r CROSS JOIN eligible
+    INSERT INTO workflow_run_search (run_number, search_text)
+    SELECT r.run_number, :search_text::text || eligible.config_text FROM r CROSS JOIN eligible
 ),
 handed AS (
     INSERT INTO run_outbox (run_id, available_at, attempts, created_at)
@@ -84,8 +84,12 @@ SET
 WHERE id = :id AND status = 'pending'
 RETURNING
     id, created_at, updated_at, audit_log, workflow_version_id, status, triggered_by,
-    (SELECT i.input_payload FROM workflow_run_inputs AS i WHERE i.run_id = workflow_runs.id) AS input_payload,
-    (SELECT i.runnable_config FROM workflow_run_inputs AS i WHERE i.run_id = workflow_runs.id) AS runnable_config,
+    (
+        SELECT i.input_payload FROM workflow_run_inputs AS i WHERE i.run_number = workflow_runs.run_number
+    ) AS input_payload,
+    (
+        SELECT i.runnable_config FROM workflow_run_inputs AS i WHERE i.run_number = workflow_runs.run_number
+    ) AS runnable_config,
     NULL::json AS output_payload, started_at, completed_at, error;
 
 -- name: succeed_run(id, output_payload, now, event, output_text)^
@@ -102,22 +106,22 @@ WITH r AS (
         audit_log = audit_log || :event::jsonb
     WHERE id = :id AND status = 'running'
     RETURNING
-        id, created_at, updated_at, audit_log, workflow_version_id, status, triggered_by, started_at, completed_at,
-        error
+        run_number, id, created_at, updated_at, audit_log, workflow_version_id, status, triggered_by, started_at,
+        completed_at, error
 ),
 kept AS (
-    INSERT INTO workflow_run_outputs (run_id, output_payload) SELECT id, :output_payload::json FROM r
+    INSERT INTO workflow_run_outputs (run_number, output_payload) SELECT run_number, :output_payload::json FROM r
 ),
 indexed AS (
     UPDATE workflow_run_search SET search_text = search_text || :output_text
     FROM r
-    WHERE workflow_run_search.run_id = r.id AND :output_text <> ''
+    WHERE workflow_run_search.run_number = r.run_number AND :output_text <> ''
 )
 SELECT
     r.id, r.created_at, r.updated_at, r.audit_log, r.workflow_version_id, r.status, r.triggered_by,
     i.input_payload, i.runnable_config, :output_payload::json AS output_payload, r.started_at, r.completed_at, r.error
 FROM r
-INNER JOIN workflow_run_inputs AS i ON i.run_id = r.id;
+INNER JOIN workflow_run_inputs AS i ON i.run_number = r.run_number;
 
 -- name: fail_run(id, error, now, event, error_text)^
 -- Move a pending or running run to failed and keep the reason.
@@ -134,19 +138,19 @@ WITH r AS (
         audit_log = audit_log || :event::jsonb
     WHERE id = :id AND status IN ('pending', 'running')
     RETURNING
-        id, created_at, updated_at, audit_log, workflow_version_id, status, triggered_by, started_at, completed_at,
-        error
+        run_number, id, created_at, updated_at, audit_log, workflow_version_id, status, triggered_by, started_at,
+        completed_at, error
 ),
 indexed AS (
     UPDATE workflow_run_search SET search_text = search_text || :error_text
     FROM r
-    WHERE workflow_run_search.run_id = r.id AND :error_text <> ''
+    WHERE workflow_run_search.run_number = r.run_number AND :error_text <> ''
 )
 SELECT
     r.id, r.created_at, r.updated_at, r.audit_log, r.workflow_version_id, r.status, r.triggered_by,
     i.input_payload, i.runnable_config, NULL::json AS output_payload, r.started_at, r.completed_at, r.error
 FROM r
-INNER JOIN workflow_run_inputs AS i ON i.run_id = r.id;
+INNER JOIN workflow_run_inputs AS i ON i.run_number = r.run_number;
 
 -- name: cancel_run(id, reason, now, event, error_text)^
 -- Move a pending or running run to cancelled and keep the reason, if any.
@@ -162,19 +166,19 @@ WITH r AS (
         audit_log = audit_log || :event::jsonb
     WHERE id = :id AND status IN ('pending', 'running')
     RETURNING
-        id, created_at, updated_at, audit_log, workflow_version_id, status, triggered_by, started_at, completed_at,
-        error
+        run_number, id, created_at, updated_at, audit_log, workflow_version_id, status, triggered_by, started_at,
+        completed_at, error
 ),
 indexed AS (
     UPDATE workflow_run_search SET search_text = search_text || :error_text
     FROM r
-    WHERE workflow_run_search.run_id = r.id AND :error_text <> ''
+    WHERE workflow_run_search.run_number = r.run_number AND :error_text <> ''
 )
 SELECT
     r.id, r.created_at, r.updated_at, r.audit_log, r.workflow_version_id, r.status, r.triggered_by,
     i.input_payload, i.runnable_config, NULL::json AS output_payload, r.started_at, r.completed_at, r.error
 FROM r
-INNER JOIN workflow_run_inputs AS i ON i.run_id = r.id;
+INNER JOIN workflow_run_inputs AS i ON i.run_number = r.run_number;
 
 -- name: prune_runs(created_before, limit)!
 -- Delete up to :limit finished runs that were created before a time, oldest first, with all that belongs to them. Those
@@ -184,7 +188,7 @@ INNER JOIN workflow_run_inputs AS i ON i.run_id = r.id;
 -- Differs: SQLite has one writer; here, two that prune at once take different runs. In a CTE, which is run once: a
 -- subquery may be run for each row, and lock other runs each time.
 WITH prunable AS MATERIALIZED (
-    SELECT r.id
+    SELECT r.run_number
     FROM workflow_runs AS r
     WHERE
         r.created_at < :created_before AND r.status IN ('succeeded', 'failed', 'cancelled')
@@ -207,4 +211,4 @@ WITH prunable AS MATERIALIZED (
 )
 DELETE FROM workflow_runs
 USING prunable
-WHERE workflow_runs.id = prunable.id;
+WHERE workflow_runs.run_number = prunable.run_number;

@@ -47,10 +47,10 @@ LIMIT :limit;
 -- joined to what was found: four tables at once would take twice as long to plan.
 WITH hits AS MATERIALIZED (
     SELECT
-        r.id, r.created_at, r.updated_at, r.audit_log, r.workflow_version_id, r.status, r.triggered_by,
+        r.run_number, r.id, r.created_at, r.updated_at, r.audit_log, r.workflow_version_id, r.status, r.triggered_by,
         r.started_at, r.completed_at, r.error
     FROM workflow_run_search AS s
-    INNER JOIN workflow_runs AS r ON r.id = s.run_id
+    INNER JOIN workflow_runs AS r ON r.run_number = s.run_number
     WHERE
         (s.terms @@ (:search::jsonb ->> 'match')::tsquery OR s.terms IS NULL)
         AND NOT EXISTS (
@@ -75,6 +75,6 @@ SELECT
     r.id, r.created_at, r.updated_at, r.audit_log, r.workflow_version_id, r.status, r.triggered_by,
     i.input_payload, i.runnable_config, o.output_payload, r.started_at, r.completed_at, r.error
 FROM hits AS r
-INNER JOIN workflow_run_inputs AS i ON i.run_id = r.id
-LEFT JOIN workflow_run_outputs AS o ON o.run_id = r.id
+INNER JOIN workflow_run_inputs AS i ON i.run_number = r.run_number
+LEFT JOIN workflow_run_outputs AS o ON o.run_number = r.run_number
 ORDER BY r.created_at DESC, r.id DESC;

@@ -8,7 +8,7 @@
 -- Differs: SQLite writes the search rows with a statement of its own; two that sweep at once take different runs on
 -- PostgreSQL, and turns on SQLite.
 WITH stale AS (
-    SELECT id
+    SELECT run_number
     FROM workflow_runs
     WHERE status = :status AND status IN ('pending', 'running') AND updated_at < :updated_before
     ORDER BY created_at, id
@@ -24,19 +24,19 @@ r AS (
         updated_at = greatest(updated_at, :now),
         audit_log = audit_log || :event::jsonb
     FROM stale
-    WHERE workflow_runs.id = stale.id
+    WHERE workflow_runs.run_number = stale.run_number
     RETURNING
-        workflow_runs.id, created_at, updated_at, audit_log, workflow_version_id, workflow_runs.status, triggered_by,
+        workflow_runs.run_number, id, created_at, updated_at, audit_log, workflow_version_id, status, triggered_by,
         started_at, completed_at, error
 ),
 indexed AS (
     UPDATE workflow_run_search SET search_text = search_text || :error_text
     FROM r
-    WHERE workflow_run_search.run_id = r.id
+    WHERE workflow_run_search.run_number = r.run_number
 )
 SELECT
     r.id, r.created_at, r.updated_at, r.audit_log, r.workflow_version_id, r.status, r.triggered_by,
     i.input_payload, i.runnable_config, NULL::json AS output_payload, r.started_at, r.completed_at, r.error
 FROM r
-INNER JOIN workflow_run_inputs AS i ON i.run_id = r.id
+INNER JOIN workflow_run_inputs AS i ON i.run_number = r.run_number
 ORDER BY r.created_at, r.id;

@@ -136,14 +136,14 @@ SET
     last_error = NULL
 WHERE id = :id;
 
-INSERT INTO workflow_run_inputs (run_id, input_payload, runnable_config)
-SELECT :run_id, :input_payload, v.default_run_config
+INSERT INTO workflow_run_inputs (run_number, input_payload, runnable_config)
+SELECT r.run_number, :input_payload, v.default_run_config
 FROM workflow_runs AS r
 INNER JOIN workflow_versions AS v ON v.id = r.workflow_version_id
 WHERE r.id = :run_id;
 
-INSERT INTO workflow_run_search (run_id, search_text)
-SELECT :run_id, :search_text || v.default_run_text
+INSERT INTO workflow_run_search (run_number, search_text)
+SELECT r.run_number, :search_text || v.default_run_text
 FROM workflow_runs AS r
 INNER JOIN workflow_versions AS v ON v.id = r.workflow_version_id
 WHERE r.id = :run_id;

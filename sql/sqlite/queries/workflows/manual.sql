@@ -36,14 +36,14 @@ SELECT
 FROM wanted
 WHERE (SELECT count(each_wanted.id) FROM wanted AS each_wanted) = :count;
 
-INSERT INTO workflow_run_inputs (run_id, input_payload, runnable_config)
-SELECT r.id, item.value -> 'input_payload', v.default_run_config
+INSERT INTO workflow_run_inputs (run_number, input_payload, runnable_config)
+SELECT r.run_number, item.value -> 'input_payload', v.default_run_config
 FROM json_each(:runs) AS item
 INNER JOIN workflow_runs AS r ON r.id = item.value ->> 'id'
 INNER JOIN workflow_versions AS v ON v.id = r.workflow_version_id;
 
-INSERT INTO workflow_run_search (run_id, search_text)
-SELECT r.id, item.value ->> 'search_text' || v.default_run_text
+INSERT INTO workflow_run_search (run_number, search_text)
+SELECT r.run_number, item.value ->> 'search_text' || v.default_run_text
 FROM json_each(:runs) AS item
 INNER JOIN workflow_runs AS r ON r.id = item.value ->> 'id'
 INNER JOIN workflow_versions AS v ON v.id = r.workflow_version_id;
@@ -58,5 +58,5 @@ SELECT
     i.input_payload, i.runnable_config, NULL AS output_payload, r.started_at, r.completed_at, r.error
 FROM json_each(:runs) AS item
 INNER JOIN workflow_runs AS r ON r.id = item.value ->> 'id'
-INNER JOIN workflow_run_inputs AS i ON i.run_id = r.id
+INNER JOIN workflow_run_inputs AS i ON i.run_number = r.run_number
 ORDER BY r.id;

@@ -99,7 +99,7 @@ SELECT
 FROM workflow_run_retries AS d
 CROSS JOIN workflow_runs AS f ON f.id = d.failed_run_id
 CROSS JOIN workflows AS w ON w.id = f.workflow_id
-CROSS JOIN workflow_run_inputs AS i ON i.run_id = f.id
+CROSS JOIN workflow_run_inputs AS i ON i.run_number = f.run_number
 LEFT JOIN cron_triggers AS t ON t.workflow_id = f.workflow_id AND t.schedule_id = f.schedule_id
 WHERE
     d.status = 'waiting' AND d.scheduled_for <= :now
@@ -157,13 +157,15 @@ RETURNING
     (
         SELECT i.input_payload
         FROM workflow_run_retries AS d
-        INNER JOIN workflow_run_inputs AS i ON i.run_id = d.failed_run_id
+        INNER JOIN workflow_runs AS f ON f.id = d.failed_run_id
+        INNER JOIN workflow_run_inputs AS i ON i.run_number = f.run_number
         WHERE d.first_run_id = :first_run_id AND d.retry_number = :retry_number
     ) AS input_payload,
     (
         SELECT i.runnable_config
         FROM workflow_run_retries AS d
-        INNER JOIN workflow_run_inputs AS i ON i.run_id = d.failed_run_id
+        INNER JOIN workflow_runs AS f ON f.id = d.failed_run_id
+        INNER JOIN workflow_run_inputs AS i ON i.run_number = f.run_number
         WHERE d.first_run_id = :first_run_id AND d.retry_number = :retry_number
     ) AS runnable_config,
     NULL AS output_payload, started_at, completed_at, error;
@@ -176,13 +178,16 @@ UPDATE cron_triggers
 SET revision = revision + iif(allow_overlapping, 0, 1)
 WHERE revision = :schedule_revision AND workflow_id = (SELECT r.workflow_id FROM workflow_runs AS r WHERE r.id = :id);
 
-INSERT INTO workflow_run_inputs (run_id, input_payload, runnable_config)
-SELECT :id, i.input_payload, i.runnable_config
+INSERT INTO workflow_run_inputs (run_number, input_payload, runnable_config)
+SELECT r.run_number, i.input_payload, i.runnable_config
 FROM workflow_run_retries AS d
-INNER JOIN workflow_run_inputs AS i ON i.run_id = d.failed_run_id
+INNER JOIN workflow_runs AS r ON r.id = d.run_id
+INNER JOIN workflow_runs AS f ON f.id = d.failed_run_id
+INNER JOIN workflow_run_inputs AS i ON i.run_number = f.run_number
 WHERE d.first_run_id = :first_run_id AND d.retry_number = :retry_number;
 
-INSERT INTO workflow_run_search (run_id, search_text) VALUES (:id, :search_text);
+INSERT INTO workflow_run_search (run_number, search_text)
+SELECT r.run_number, :search_text FROM workflow_runs AS r WHERE r.id = :id;
 
 INSERT INTO run_outbox (run_id, available_at, attempts, created_at) VALUES (:id, :now, 0, :now);
 

@@ -11,8 +11,8 @@ SELECT
     r.id, r.created_at, r.updated_at, r.audit_log, r.workflow_version_id, r.status, r.triggered_by,
     i.input_payload, i.runnable_config, o.output_payload, r.started_at, r.completed_at, r.error
 FROM workflow_runs AS r
-INNER JOIN workflow_run_inputs AS i ON i.run_id = r.id
-LEFT JOIN workflow_run_outputs AS o ON o.run_id = r.id
+INNER JOIN workflow_run_inputs AS i ON i.run_number = r.run_number
+LEFT JOIN workflow_run_outputs AS o ON o.run_number = r.run_number
 WHERE
     r.created_at >= :created_from AND (r.created_at, r.id) < (:before_at, :before_id)
     AND (:input_contains IS NULL OR json_contains(i.input_payload, :input_contains))
@@ -33,8 +33,8 @@ SELECT
     r.id, r.created_at, r.updated_at, r.audit_log, r.workflow_version_id, r.status, r.triggered_by,
     i.input_payload, i.runnable_config, o.output_payload, r.started_at, r.completed_at, r.error
 FROM workflow_runs AS r
-INNER JOIN workflow_run_inputs AS i ON i.run_id = r.id
-LEFT JOIN workflow_run_outputs AS o ON o.run_id = r.id
+INNER JOIN workflow_run_inputs AS i ON i.run_number = r.run_number
+LEFT JOIN workflow_run_outputs AS o ON o.run_number = r.run_number
 WHERE
     r.workflow_id = :workflow_id
     AND (:triggered_by IS NULL OR r.triggered_by = :triggered_by)
@@ -57,8 +57,8 @@ SELECT
     r.id, r.created_at, r.updated_at, r.audit_log, r.workflow_version_id, r.status, r.triggered_by,
     i.input_payload, i.runnable_config, o.output_payload, r.started_at, r.completed_at, r.error
 FROM workflow_runs AS r
-INNER JOIN workflow_run_inputs AS i ON i.run_id = r.id
-LEFT JOIN workflow_run_outputs AS o ON o.run_id = r.id
+INNER JOIN workflow_run_inputs AS i ON i.run_number = r.run_number
+LEFT JOIN workflow_run_outputs AS o ON o.run_number = r.run_number
 WHERE
     r.workflow_id = :workflow_id AND r.status = :status
     AND (:triggered_by IS NULL OR r.triggered_by = :triggered_by)
@@ -81,8 +81,8 @@ SELECT
     r.id, r.created_at, r.updated_at, r.audit_log, r.workflow_version_id, r.status, r.triggered_by,
     i.input_payload, i.runnable_config, o.output_payload, r.started_at, r.completed_at, r.error
 FROM workflow_runs AS r
-INNER JOIN workflow_run_inputs AS i ON i.run_id = r.id
-LEFT JOIN workflow_run_outputs AS o ON o.run_id = r.id
+INNER JOIN workflow_run_inputs AS i ON i.run_number = r.run_number
+LEFT JOIN workflow_run_outputs AS o ON o.run_number = r.run_number
 WHERE
     r.status = :status
     AND r.created_at >= :created_from AND (r.created_at, r.id) < (:before_at, :before_id)
@@ -105,8 +105,8 @@ SELECT
     r.id, r.created_at, r.updated_at, r.audit_log, r.workflow_version_id, r.status, r.triggered_by,
     i.input_payload, i.runnable_config, o.output_payload, r.started_at, r.completed_at, r.error
 FROM workflow_runs AS r
-INNER JOIN workflow_run_inputs AS i ON i.run_id = r.id
-LEFT JOIN workflow_run_outputs AS o ON o.run_id = r.id
+INNER JOIN workflow_run_inputs AS i ON i.run_number = r.run_number
+LEFT JOIN workflow_run_outputs AS o ON o.run_number = r.run_number
 WHERE
     r.triggered_by = :triggered_by AND (:status IS NULL OR r.status = :status)
     AND r.created_at >= :created_from AND (r.created_at, r.id) < (:before_at, :before_id)
@@ -136,9 +136,9 @@ WITH hits AS NOT MATERIALIZED (
     CROSS JOIN workflow_run_search AS s
     CROSS JOIN workflow_runs AS r
     CROSS JOIN workflow_run_inputs AS i
-    LEFT JOIN workflow_run_outputs AS o ON o.run_id = r.id
+    LEFT JOIN workflow_run_outputs AS o ON o.run_number = r.run_number
     WHERE
-        s.search_id = workflow_run_search_index.rowid AND r.id = s.run_id AND i.run_id = r.id
+        s.search_id = workflow_run_search_index.rowid AND r.run_number = s.run_number AND i.run_number = r.run_number
         AND workflow_run_search_index MATCH
         filter_words(:input_contains, :output_contains, :metadata_contains)
         || coalesce(' AND workflow_text : w' || replace(:workflow_id, '-', ''), '')

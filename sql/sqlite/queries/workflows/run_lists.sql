@@ -10,8 +10,8 @@ SELECT
     r.id, r.created_at, r.updated_at, r.audit_log, r.workflow_version_id, r.status, r.triggered_by,
     i.input_payload, i.runnable_config, o.output_payload, r.started_at, r.completed_at, r.error
 FROM workflow_runs AS r
-INNER JOIN workflow_run_inputs AS i ON i.run_id = r.id
-LEFT JOIN workflow_run_outputs AS o ON o.run_id = r.id
+INNER JOIN workflow_run_inputs AS i ON i.run_number = r.run_number
+LEFT JOIN workflow_run_outputs AS o ON o.run_number = r.run_number
 WHERE
     r.created_at >= :created_from AND (r.created_at, r.id) < (:before_at, :before_id)
 ORDER BY r.created_at DESC, r.id DESC
@@ -25,8 +25,8 @@ SELECT
     r.id, r.created_at, r.updated_at, r.audit_log, r.workflow_version_id, r.status, r.triggered_by,
     i.input_payload, i.runnable_config, o.output_payload, r.started_at, r.completed_at, r.error
 FROM workflow_runs AS r
-INNER JOIN workflow_run_inputs AS i ON i.run_id = r.id
-LEFT JOIN workflow_run_outputs AS o ON o.run_id = r.id
+INNER JOIN workflow_run_inputs AS i ON i.run_number = r.run_number
+LEFT JOIN workflow_run_outputs AS o ON o.run_number = r.run_number
 WHERE
     r.workflow_id = :workflow_id
     AND r.created_at >= :created_from AND (r.created_at, r.id) < (:before_at, :before_id)
@@ -41,8 +41,8 @@ SELECT
     r.id, r.created_at, r.updated_at, r.audit_log, r.workflow_version_id, r.status, r.triggered_by,
     i.input_payload, i.runnable_config, o.output_payload, r.started_at, r.completed_at, r.error
 FROM workflow_runs AS r
-INNER JOIN workflow_run_inputs AS i ON i.run_id = r.id
-LEFT JOIN workflow_run_outputs AS o ON o.run_id = r.id
+INNER JOIN workflow_run_inputs AS i ON i.run_number = r.run_number
+LEFT JOIN workflow_run_outputs AS o ON o.run_number = r.run_number
 WHERE
     r.workflow_id = :workflow_id AND r.status = :status
     AND r.created_at >= :created_from AND (r.created_at, r.id) < (:before_at, :before_id)
@@ -57,8 +57,8 @@ SELECT
     r.id, r.created_at, r.updated_at, r.audit_log, r.workflow_version_id, r.status, r.triggered_by,
     i.input_payload, i.runnable_config, o.output_payload, r.started_at, r.completed_at, r.error
 FROM workflow_runs AS r
-INNER JOIN workflow_run_inputs AS i ON i.run_id = r.id
-LEFT JOIN workflow_run_outputs AS o ON o.run_id = r.id
+INNER JOIN workflow_run_inputs AS i ON i.run_number = r.run_number
+LEFT JOIN workflow_run_outputs AS o ON o.run_number = r.run_number
 WHERE
     r.status = :status
     AND r.created_at >= :created_from AND (r.created_at, r.id) < (:before_at, :before_id)
@@ -74,8 +74,8 @@ SELECT
     r.id, r.created_at, r.updated_at, r.audit_log, r.workflow_version_id, r.status, r.triggered_by,
     i.input_payload, i.runnable_config, o.output_payload, r.started_at, r.completed_at, r.error
 FROM workflow_runs AS r
-INNER JOIN workflow_run_inputs AS i ON i.run_id = r.id
-LEFT JOIN workflow_run_outputs AS o ON o.run_id = r.id
+INNER JOIN workflow_run_inputs AS i ON i.run_number = r.run_number
+LEFT JOIN workflow_run_outputs AS o ON o.run_number = r.run_number
 WHERE
     r.triggered_by = :triggered_by
     AND r.created_at >= :created_from AND (r.created_at, r.id) < (:before_at, :before_id)

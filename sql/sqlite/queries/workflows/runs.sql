@@ -4,13 +4,13 @@
 -- name: get_run(id)^
 -- Get one run by its id.
 -- Returns: WorkflowRun
--- Index: sqlite_autoindex_workflow_runs_1, sqlite_autoindex_workflow_run_inputs_1
+-- Index: sqlite_autoindex_workflow_runs_1
 SELECT
     r.id, r.created_at, r.updated_at, r.audit_log, r.workflow_version_id, r.status, r.triggered_by,
     i.input_payload, i.runnable_config, o.output_payload, r.started_at, r.completed_at, r.error
 FROM workflow_runs AS r
-INNER JOIN workflow_run_inputs AS i ON i.run_id = r.id
-LEFT JOIN workflow_run_outputs AS o ON o.run_id = r.id
+INNER JOIN workflow_run_inputs AS i ON i.run_number = r.run_number
+LEFT JOIN workflow_run_outputs AS o ON o.run_number = r.run_number
 WHERE r.id = :id;
 
 -- name: get_run_eligibility(workflow_id, workflow_version_id)^
@@ -47,15 +47,17 @@ RETURNING
     ) AS runnable_config,
     NULL AS output_payload, started_at, completed_at, error;
 
-INSERT INTO workflow_run_inputs (run_id, input_payload, runnable_config)
-SELECT :id, :input_payload, coalesce(:runnable_config, default_run_config)
-FROM workflow_versions
-WHERE id = :workflow_version_id;
+INSERT INTO workflow_run_inputs (run_number, input_payload, runnable_config)
+SELECT r.run_number, :input_payload, coalesce(:runnable_config, v.default_run_config)
+FROM workflow_runs AS r
+INNER JOIN workflow_versions AS v ON v.id = r.workflow_version_id
+WHERE r.id = :id;
 
-INSERT INTO workflow_run_search (run_id, search_text)
-SELECT :id, :search_text || coalesce(:config_text, default_run_text)
-FROM workflow_versions
-WHERE id = :workflow_version_id;
+INSERT INTO workflow_run_search (run_number, search_text)
+SELECT r.run_number, :search_text || coalesce(:config_text, v.default_run_text)
+FROM workflow_runs AS r
+INNER JOIN workflow_versions AS v ON v.id = r.workflow_version_id
+WHERE r.id = :id;
 
 INSERT INTO run_outbox (run_id, available_at, attempts, created_at) SELECT :id, :now, 0, :now WHERE :hand_off;
 
@@ -71,8 +73,12 @@ SET
 WHERE id = :id AND status = 'pending'
 RETURNING
     id, created_at, updated_at, audit_log, workflow_version_id, status, triggered_by,
-    (SELECT i.input_payload FROM workflow_run_inputs AS i WHERE i.run_id = workflow_runs.id) AS input_payload,
-    (SELECT i.runnable_config FROM workflow_run_inputs AS i WHERE i.run_id = workflow_runs.id) AS runnable_config,
+    (
+        SELECT i.input_payload FROM workflow_run_inputs AS i WHERE i.run_number = workflow_runs.run_number
+    ) AS input_payload,
+    (
+        SELECT i.runnable_config FROM workflow_run_inputs AS i WHERE i.run_number = workflow_runs.run_number
+    ) AS runnable_config,
     NULL AS output_payload, started_at, completed_at, error;
 
 -- name: succeed_run(id, output_payload, now, event, output_text)^
@@ -89,13 +95,19 @@ SET
 WHERE id = :id AND status = 'running'
 RETURNING
     id, created_at, updated_at, audit_log, workflow_version_id, status, triggered_by,
-    (SELECT i.input_payload FROM workflow_run_inputs AS i WHERE i.run_id = workflow_runs.id) AS input_payload,
-    (SELECT i.runnable_config FROM workflow_run_inputs AS i WHERE i.run_id = workflow_runs.id) AS runnable_config,
+    (
+        SELECT i.input_payload FROM workflow_run_inputs AS i WHERE i.run_number = workflow_runs.run_number
+    ) AS input_payload,
+    (
+        SELECT i.runnable_config FROM workflow_run_inputs AS i WHERE i.run_number = workflow_runs.run_number
+    ) AS runnable_config,
     :output_payload AS output_payload, started_at, completed_at, error;
 
-INSERT INTO workflow_run_outputs (run_id, output_payload) VALUES (:id, :output_payload);
+INSERT INTO workflow_run_outputs (run_number, output_payload)
+SELECT r.run_number, :output_payload FROM workflow_runs AS r WHERE r.id = :id;
 
-UPDATE workflow_run_search SET search_text = search_text || :output_text WHERE run_id = :id AND :output_text <> '';
+UPDATE workflow_run_search SET search_text = search_text || :output_text
+WHERE run_number = (SELECT r.run_number FROM workflow_runs AS r WHERE r.id = :id) AND :output_text <> '';
 
 -- name: fail_run(id, error, now, event, error_text)^
 -- Move a pending or running run to failed and keep the reason.
@@ -112,11 +124,16 @@ SET
 WHERE id = :id AND status IN ('pending', 'running')
 RETURNING
     id, created_at, updated_at, audit_log, workflow_version_id, status, triggered_by,
-    (SELECT i.input_payload FROM workflow_run_inputs AS i WHERE i.run_id = workflow_runs.id) AS input_payload,
-    (SELECT i.runnable_config FROM workflow_run_inputs AS i WHERE i.run_id = workflow_runs.id) AS runnable_config,
+    (
+        SELECT i.input_payload FROM workflow_run_inputs AS i WHERE i.run_number = workflow_runs.run_number
+    ) AS input_payload,
+    (
+        SELECT i.runnable_config FROM workflow_run_inputs AS i WHERE i.run_number = workflow_runs.run_number
+    ) AS runnable_config,
     NULL AS output_payload, started_at, completed_at, error;
 
-UPDATE workflow_run_search SET search_text = search_text || :error_text WHERE run_id = :id AND :error_text <> '';
+UPDATE workflow_run_search SET search_text = search_text || :error_text
+WHERE run_number = (SELECT r.run_number FROM workflow_runs AS r WHERE r.id = :id) AND :error_text <> '';
 
 -- name: cancel_run(id, reason, now, event, error_text)^
 -- Move a pending or running run to cancelled and keep the reason, if any.
@@ -132,11 +149,16 @@ SET
 WHERE id = :id AND status IN ('pending', 'running')
 RETURNING
     id, created_at, updated_at, audit_log, workflow_version_id, status, triggered_by,
-    (SELECT i.input_payload FROM workflow_run_inputs AS i WHERE i.run_id = workflow_runs.id) AS input_payload,
-    (SELECT i.runnable_config FROM workflow_run_inputs AS i WHERE i.run_id = workflow_runs.id) AS runnable_config,
+    (
+        SELECT i.input_payload FROM workflow_run_inputs AS i WHERE i.run_number = workflow_runs.run_number
+    ) AS input_payload,
+    (
+        SELECT i.runnable_config FROM workflow_run_inputs AS i WHERE i.run_number = workflow_runs.run_number
+    ) AS runnable_config,
     NULL AS output_payload, started_at, completed_at, error;
 
-UPDATE workflow_run_search SET search_text = search_text || :error_text WHERE run_id = :id AND :error_text <> '';
+UPDATE workflow_run_search SET search_text = search_text || :error_text
+WHERE run_number = (SELECT r.run_number FROM workflow_runs AS r WHERE r.id = :id) AND :error_text <> '';
 
 -- name: prune_runs(created_before, limit)!
 -- Delete up to :limit finished runs that were created before a time, oldest first, with all that belongs to them. Those
@@ -144,8 +166,8 @@ UPDATE workflow_run_search SET search_text = search_text || :error_text WHERE ru
 -- Index: ix_workflow_runs__created in order
 -- Differs: SQLite has one writer; on PostgreSQL, two that prune at once take different runs.
 DELETE FROM workflow_runs
-WHERE id IN (
-    SELECT r.id
+WHERE run_number IN (
+    SELECT r.run_number
     FROM workflow_runs AS r
     WHERE
         r.created_at < :created_before AND +r.status IN ('succeeded', 'failed', 'cancelled')

@@ -49,9 +49,9 @@ WITH hits AS NOT MATERIALIZED (
     CROSS JOIN workflow_run_search AS s
     CROSS JOIN workflow_runs AS r
     CROSS JOIN workflow_run_inputs AS i
-    LEFT JOIN workflow_run_outputs AS o ON o.run_id = r.id
+    LEFT JOIN workflow_run_outputs AS o ON o.run_number = r.run_number
     WHERE
-        s.search_id = workflow_run_search_index.rowid AND r.id = s.run_id AND i.run_id = r.id
+        s.search_id = workflow_run_search_index.rowid AND r.run_number = s.run_number AND i.run_number = r.run_number
         AND workflow_run_search_index MATCH
         'search_text : (' || json_extract(:search, '$.match') || ')'
         || coalesce(' AND workflow_text : w' || replace(:workflow_id, '-', ''), '')

@@ -7,8 +7,8 @@
 -- Differs: SQLite writes the search rows with a statement of its own; two that sweep at once take different runs on
 -- PostgreSQL, and turns on SQLite.
 UPDATE workflow_run_search SET search_text = search_text || :error_text
-WHERE run_id IN (
-    SELECT id
+WHERE run_number IN (
+    SELECT run_number
     FROM workflow_runs
     WHERE status = :status AND status IN ('pending', 'running') AND updated_at < :updated_before
     ORDER BY created_at, id
@@ -23,8 +23,8 @@ SET
     updated_at = max(updated_at, :now),
     audit_log = json_insert(audit_log, '$[#]', json(:event))
 WHERE
-    id IN (
-        SELECT id
+    run_number IN (
+        SELECT run_number
         FROM workflow_runs
         WHERE status = :status AND status IN ('pending', 'running') AND updated_at < :updated_before
         ORDER BY created_at, id
@@ -32,6 +32,10 @@ WHERE
     )
 RETURNING
     id, created_at, updated_at, audit_log, workflow_version_id, status, triggered_by,
-    (SELECT i.input_payload FROM workflow_run_inputs AS i WHERE i.run_id = workflow_runs.id) AS input_payload,
-    (SELECT i.runnable_config FROM workflow_run_inputs AS i WHERE i.run_id = workflow_runs.id) AS runnable_config,
+    (
+        SELECT i.input_payload FROM workflow_run_inputs AS i WHERE i.run_number = workflow_runs.run_number
+    ) AS input_payload,
+    (
+        SELECT i.runnable_config FROM workflow_run_inputs AS i WHERE i.run_number = workflow_runs.run_number
+    ) AS runnable_config,
     NULL AS output_payload, started_at, completed_at, error;
