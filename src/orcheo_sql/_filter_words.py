@@ -22,7 +22,7 @@ MAX_WORDS = 32
 EXACT_INTEGER = 10**15
 """Whole numbers below it are written with the same digits whether they are stored as 7 or as 7.0."""
 
-EVERY_RUN = "workflow_text : w *"
+EVERY_RUN = "owner_text : w *"
 
 # How FTS5 splits what no tokenizer of ours has seen (tokenize = 'ascii').
 _RAW_WORD = re.compile("[0-9A-Za-z\x80-\U0010ffff]+")

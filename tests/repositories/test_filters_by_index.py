@@ -23,6 +23,7 @@ TEXTS = (
     "e\u0301", "東京都", "東京", "京", "İstanbul", "straße", "STRASSE", "ﬃ", "क्षि", "\u0301x", "x" * 70, "x" * 71, '"',
     'a"b', "NEAR", "NOT", "w", "17", "1.0", "null", "*", "col : x", "\ue000", "a\ue000b", "😀", "😀 gold",
 )  # fmt: skip
+TRIGGERS = ("manual", "t 13", 'odd "one"', "--", "東京")
 NUMBERS = (0, 1, 17, -17, 1.0, 17.0, 0.5, -0.0, 1e3, 1000, 1e15, 10**15, 2**53 + 1, 1e300, 1e-7)
 
 
@@ -52,20 +53,31 @@ def part(chance: random.Random, document: Any, depth: int = 0) -> Any:
 async def test_filters_find_the_same_by_index_as_by_comparing(db: Database, seed: int) -> None:
     chance = random.Random(seed)
     versions = [await workflow_with_version(db, f"Flow {n}") for n in range(2)]
-    runs: dict[UUID, tuple[UUID, dict[str, Any], dict[str, Any], dict[str, Any]]] = {}
+    runs: dict[UUID, tuple[WorkflowRun, UUID, dict[str, Any], dict[str, Any], dict[str, Any]]] = {}
     for _ in range(60):
         version = chance.choice(versions)
         given, labels, output = ({k: value(chance) for k in "abc"} for _ in range(3))
-        run = await new_run(db, version, given, runnable_config={"metadata": labels})
-        await db.workflows.mark_run_started(run.id, actor="w")
-        await db.workflows.mark_run_succeeded(run.id, actor="w", output=output)
-        runs[run.id] = version.workflow_id, given, output, labels
+        run = await new_run(
+            db,
+            version,
+            given,
+            runnable_config={"metadata": labels},
+            triggered_by=chance.choice(TRIGGERS),
+        )
+        run = await db.workflows.mark_run_started(run.id, actor="w")
+        if chance.random() < 0.8:
+            run = await db.workflows.mark_run_succeeded(run.id, actor="w", output=output)
+        runs[run.id] = run, version.workflow_id, given, output, labels
     for _ in range(150):
-        owner, *documents = runs[chance.choice(list(runs))]
+        _, owner, *documents = runs[chance.choice(list(runs))]
+        status = chance.choice((None, None, "running", "succeeded"))
+        trigger = chance.choice((None, None, *TRIGGERS))
         wanted = [part(chance, d) if chance.random() < 0.6 else None for d in documents]
         of = owner if chance.random() < 0.3 else None
         page = await db.workflows.page_runs(
             workflow_id=of,
+            status=status,
+            triggered_by=trigger,
             input_filter=wanted[0],
             output_filter=wanted[1],
             metadata_filter=wanted[2],
@@ -73,14 +85,17 @@ async def test_filters_find_the_same_by_index_as_by_comparing(db: Database, seed
         )
         expected = {
             run
-            for run, (workflow, *stored) in runs.items()
+            for run, (state, workflow, *stored) in runs.items()
             if of in (None, workflow)
+            and status in (None, state.status)
+            and trigger in (None, state.triggered_by)
+            and (wanted[1] is None or state.output_payload is not None)
             and all(
                 want is None or json_contains(json.dumps(document), json.dumps(want))
                 for want, document in zip(wanted, stored, strict=True)
             )
         }
-        assert {run.id for run in page.items} == expected, (wanted, of)
+        assert {run.id for run in page.items} == expected, (wanted, of, status, trigger)
 
 
 async def test_what_is_stored_as_another_text_is_found_as_that(db: Database) -> None:

@@ -123,6 +123,20 @@ def test_what_does_not_fit_is_told_by_its_column(column: str, values: list[str])
         decode(given)
 
 
+def test_documents_that_make_up_for_each_other_are_found() -> None:
+    class Anything(msgspec.Struct):
+        document: Any
+
+    decode = codec.rows_decoder(Anything, ("document",), "sqlite", "q")
+    for damaged in (
+        ("[[1", "2]]", "3],[4", "5"),
+        ("[1", "2]", "3],\n[4", "5"),
+        ("1],[2", "[3", "4]", "5"),
+    ):
+        with pytest.raises(DecodeError):
+            decode([(text,) for text in damaged])
+
+
 def test_values_are_not_in_the_message() -> None:
     decode = codec.rows_decoder(Thing, COLUMNS, "sqlite", "q")
     with pytest.raises(DecodeError) as caught:

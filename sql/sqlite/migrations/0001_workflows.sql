@@ -193,13 +193,14 @@ CREATE TABLE workflow_run_search (
     search_id INTEGER PRIMARY KEY,
     run_number INTEGER NOT NULL UNIQUE REFERENCES workflow_runs (run_number) ON DELETE CASCADE,
     search_text TEXT NOT NULL,
-    -- For filters: the workflow, and the texts and numbers of the run's metadata. The trigger below sets them.
-    workflow_text TEXT NOT NULL DEFAULT '',
+    -- For filters: the workflow and what triggered the run, with a letter in front that tells which; and the texts and
+    -- numbers of its metadata. The trigger below sets them.
+    owner_text TEXT NOT NULL DEFAULT '',
     metadata_text TEXT NOT NULL DEFAULT ''
 ) STRICT;
 
 CREATE VIRTUAL TABLE workflow_run_search_index USING fts5 (
-    search_text, workflow_text, metadata_text,
+    search_text, owner_text, metadata_text,
     content = 'workflow_run_search', content_rowid = 'search_id', tokenize = 'ascii'
 );
 
@@ -217,7 +218,7 @@ BEGIN
             ),
             unixepoch(substr(r.created_at, 1, 19)) << 20
         ),
-        workflow_text = 'w' || replace(r.workflow_id, '-', ''),
+        owner_text = 'w' || replace(r.workflow_id, '-', '') || ' t' || r.triggered_by,
         metadata_text = (
             SELECT coalesce(group_concat(part.atom, ' '), '') FROM json_tree(nullif(i.metadata, '{}')) AS part
             WHERE part.type IN ('text', 'integer', 'real')
@@ -225,8 +226,8 @@ BEGIN
     FROM workflow_runs AS r
     INNER JOIN workflow_run_inputs AS i ON i.run_number = r.run_number
     WHERE workflow_run_search.search_id = NEW.search_id AND r.run_number = NEW.run_number;
-    INSERT INTO workflow_run_search_index (rowid, search_text, workflow_text, metadata_text)
-    SELECT s.search_id, s.search_text, s.workflow_text, s.metadata_text
+    INSERT INTO workflow_run_search_index (rowid, search_text, owner_text, metadata_text)
+    SELECT s.search_id, s.search_text, s.owner_text, s.metadata_text
     FROM workflow_run_search AS s
     WHERE s.run_number = NEW.run_number;
 END;
@@ -234,17 +235,17 @@ END;
 CREATE TRIGGER workflow_run_search_deleted AFTER DELETE ON workflow_run_search
 BEGIN
     INSERT INTO workflow_run_search_index
-    (workflow_run_search_index, rowid, search_text, workflow_text, metadata_text)
-    VALUES ('delete', OLD.search_id, OLD.search_text, OLD.workflow_text, OLD.metadata_text);
+    (workflow_run_search_index, rowid, search_text, owner_text, metadata_text)
+    VALUES ('delete', OLD.search_id, OLD.search_text, OLD.owner_text, OLD.metadata_text);
 END;
 
 CREATE TRIGGER workflow_run_search_updated AFTER UPDATE OF search_text ON workflow_run_search
 BEGIN
     INSERT INTO workflow_run_search_index
-    (workflow_run_search_index, rowid, search_text, workflow_text, metadata_text)
-    VALUES ('delete', OLD.search_id, OLD.search_text, OLD.workflow_text, OLD.metadata_text);
-    INSERT INTO workflow_run_search_index (rowid, search_text, workflow_text, metadata_text)
-    VALUES (NEW.search_id, NEW.search_text, NEW.workflow_text, NEW.metadata_text);
+    (workflow_run_search_index, rowid, search_text, owner_text, metadata_text)
+    VALUES ('delete', OLD.search_id, OLD.search_text, OLD.owner_text, OLD.metadata_text);
+    INSERT INTO workflow_run_search_index (rowid, search_text, owner_text, metadata_text)
+    VALUES (NEW.search_id, NEW.search_text, NEW.owner_text, NEW.metadata_text);
 END;
 
 -- Audit records that have left the row of their entity; with those in the row they are the whole trail.

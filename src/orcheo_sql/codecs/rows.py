@@ -6,6 +6,7 @@ msgspec decoder, so a stored document is validated while it is parsed.
 
 from __future__ import annotations
 
+import secrets
 import types
 from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime
@@ -294,20 +295,25 @@ def _column_converter(annotation: Any, dialect: Dialect) -> Callable[[Column], C
 def _documents(kind: Any) -> Callable[[Column], Column]:
     """Decode documents as one.
 
-    Each stands in brackets of its own on a line of its own. Whatever is in it, it can't take in what comes after it: a
-    string must not go on over the end of a line, and a bracket left open makes its own array hold more than one. So one
-    that stands for several shows in their number.
+    Each stands in brackets of its own, and between two of them a number that nobody can guess. A damaged document might
+    go on in the next one or stand for several, but then the numbers are not where they belong.
     """
-    decode = msgspec.json.Decoder(list[tuple[kind]]).decode
+    decode = msgspec.json.Decoder(list[tuple[kind] | int]).decode
 
     def convert(column: Column) -> Column:
         if isinstance(column[0], str):
-            found = decode("[[" + "],\n[".join(column) + "]]")
+            found = decode(f"[[{_BETWEEN.join(column)}]]")
         else:
-            found = decode(b"[[" + b"],\n[".join(column) + b"]]")
-        return list(chain.from_iterable(_as_many(found, column)))
+            found = decode(b"[[%b]]" % _BETWEEN.encode().join(column))
+        if found[1::2] != [_MARK] * (len(column) - 1):
+            raise ValueError("not one value for each row")
+        return list(chain.from_iterable(_as_many(found[::2], column)))
 
     return convert
+
+
+_MARK = secrets.randbits(62)
+_BETWEEN = f"],{_MARK},["
 
 
 def _quoted(kind: Any) -> Callable[[Column], Column]:

@@ -172,7 +172,9 @@ class WorkflowRunLists(WorkflowVersions):
     ) -> list[WorkflowRun]:
         """Run the list whose leading columns are given, with all that can't lead as a filter."""
         q = self.q
-        if has_words(
+        # Few runs are unfinished: their own index is as good as that of the words, and better for a common one.
+        unfinished = status in (WorkflowRunStatus.PENDING, WorkflowRunStatus.RUNNING)
+        if not unfinished and has_words(
             filters["input_contains"], filters["output_contains"], filters["metadata_contains"]
         ):
             return await q.find_runs(

@@ -141,7 +141,8 @@ WITH hits AS NOT MATERIALIZED (
         s.search_id = workflow_run_search_index.rowid AND r.run_number = s.run_number AND i.run_number = r.run_number
         AND workflow_run_search_index MATCH
         filter_words(:input_contains, :output_contains, :metadata_contains)
-        || coalesce(' AND workflow_text : w' || replace(:workflow_id, '-', ''), '')
+        || coalesce(' AND owner_text : w' || replace(:workflow_id, '-', ''), '')
+        || coalesce(' AND owner_text : "t' || replace(:triggered_by, '"', '""') || '"', '')
         AND workflow_run_search_index.rowid < (unixepoch(substr(:before_at, 1, 19)) + 1) << 20
         AND (:workflow_id IS NULL OR r.workflow_id = :workflow_id)
         AND (:status IS NULL OR r.status = :status)

@@ -54,7 +54,7 @@ WITH hits AS NOT MATERIALIZED (
         s.search_id = workflow_run_search_index.rowid AND r.run_number = s.run_number AND i.run_number = r.run_number
         AND workflow_run_search_index MATCH
         'search_text : (' || json_extract(:search, '$.match') || ')'
-        || coalesce(' AND workflow_text : w' || replace(:workflow_id, '-', ''), '')
+        || coalesce(' AND owner_text : w' || replace(:workflow_id, '-', ''), '')
         AND workflow_run_search_index.rowid < (unixepoch(substr(:before_at, 1, 19)) + 1) << 20
         AND (:workflow_id IS NULL OR r.workflow_id = :workflow_id)
         AND (r.created_at, r.id) < (:before_at, :before_id)
