@@ -86,6 +86,7 @@ RETURNING id;
 -- hide the others.
 -- Returns: DueSchedule
 -- Index: ix_cron_triggers__due in order, ix_workflow_runs__unfinished_scheduled
+-- Plan: custom
 -- Differs: SQLite takes CROSS JOIN in the order that is written, whatever its statistics say of a smaller database.
 SELECT
     t.workflow_id, t.schedule_id, t.config::text, t.next_fire_at, t.counted_from, t.revision,

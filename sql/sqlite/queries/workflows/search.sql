@@ -38,6 +38,7 @@ LIMIT :limit;
 -- Find runs, of one workflow or of all, by the words of trigger, name, tags, input, output and error.
 -- Returns: WorkflowRun
 -- Index: workflow_run_search_index
+-- Plan: custom
 -- Differs: FTS5 decides phrases by itself; PostgreSQL compares them with the stream after its index. FTS5 gives the
 -- newest first by the second only (see the table): what is of the same second as the last one wanted is looked at too.
 WITH hits AS NOT MATERIALIZED (

@@ -61,10 +61,6 @@ async def due_schedules(data: Data, count: int) -> Sequence[DueSchedule]:
     )
 
 
-REPLANNED = 4.0
-"""With many schedules PostgreSQL plans each poll anew, which takes 0.3 ms, however many there are."""
-
-
 async def nothing(_data: Data, count: int) -> Sequence[None]:
     return [None] * count
 
@@ -128,7 +124,6 @@ OPERATIONS = (
         "workflows.dispatch_due_cron_runs, none due",
         nothing,
         lambda db, _: db.workflows.dispatch_due_cron_runs(),
-        growth=REPLANNED,
         takes_from_others=True,
     ),
     Operation(
