@@ -53,5 +53,4 @@ def test_operation(
         f"p50 {samples.p50 * 1000:.2f} ms, p95 {samples.p95 * 1000:.2f} ms, "
         f"{measured.ratio:.2f} x {measured.raws[0].name}{limit}",
         measured.misses(),
-        measured.remark,
     )

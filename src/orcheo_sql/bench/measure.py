@@ -50,8 +50,6 @@ class Operation:
     whole: bool = False
     """The limit is all that it sends: statements that read, and one at the end that may write."""
     writes: bool = False
-    walks: frozenset[str] = frozenset()
-    """Dialects where it has no index to look in: what is rare takes longer the more there is."""
     growth: float = FLAT
     """How many times as long it may take among a million runs as among a thousand."""
     takes_from_others: bool = False
@@ -103,19 +101,12 @@ class Measured:
         """The largest ratio that is fine."""
         return self.operation.limit[self.dialect] if self.operation.limit else None
 
-    @property
-    def remark(self) -> str:
-        """What to know of it that no target is about."""
-        return (
-            "no index here: the rarer, the slower" if self.dialect in self.operation.walks else ""
-        )
-
     def misses(self) -> list[str]:
         """Return what was promised and is not true."""
         found = []
         if self.limit is not None and self.ratio is not None and self.ratio > self.limit:
             found.append(f"takes {self.ratio:.2f} x {self.raws[0].name}, {self.limit:g} x are fine")
-        if self.ours.p95 > SIMPLE_P95_SECONDS and self.dialect not in self.operation.walks:
+        if self.ours.p95 > SIMPLE_P95_SECONDS:
             found.append(f"p95 is {self.ours.p95 * 1000:.0f} ms, 100 ms are fine")
         return found
 

@@ -108,5 +108,5 @@ def _add(counts: _Counts, uses: Uses) -> None:
     known = origins.get(origin)
     if known is not None:
         last_at = max(known.last_at, uses.last_at)
-        uses = known._replace(times=known.times + uses.times, last_at=last_at)
+        uses = Uses(uses.token_id, *origin, known.times + uses.times, last_at)
     origins[origin] = uses

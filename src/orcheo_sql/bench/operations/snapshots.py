@@ -111,7 +111,6 @@ OPERATIONS = (
         lambda db, _: db.snapshots.page_runs(state_filter=REFACTORING, limit=50),
         LIST_LIMIT,
         typed=True,
-        walks=frozenset({"sqlite", "postgres"}),
     ),
     Operation(
         "snapshots.search_runs",
